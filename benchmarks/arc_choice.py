@@ -1,4 +1,4 @@
-"""The choice of the arc candidate of a row: against the whole definition, other choices, and in time.
+"""The choice of the arc candidate of a row: agreement with its full definition, other choices, and its cost.
 
 Run ``python benchmarks/arc_choice.py``; it takes two minutes on two cores.
 """
@@ -24,7 +24,7 @@ _ARC = slice(14, 25)
 
 
 def by_shapley(values: np.ndarray, shown: np.ndarray) -> np.ndarray:
-    """Patch of the candidate whose features contribute most, over all patches that show it."""
+    """Return the patch of the candidate with the highest sum of Shapley values over all patches that show it."""
     added = values[:, :306].reshape(-1, 9, 34)[:, :, _ARC].sum(axis=2)
     same = (shown[:, :, None] == shown[:, None]).all(axis=-1)
     totals = np.where((shown != 0.0).any(axis=2), (same * added[:, None]).sum(axis=2), -np.inf)
@@ -32,13 +32,13 @@ def by_shapley(values: np.ndarray, shown: np.ndarray) -> np.ndarray:
 
 
 def agreement(shown: np.ndarray, one: np.ndarray, other: np.ndarray) -> float:
-    """Fraction of the rows for which two choices are the same candidate."""
+    """Return the fraction of rows in which two choices are the same candidate."""
     rows = np.arange(len(shown))
     return float((shown[rows, one] == shown[rows, other]).all(axis=1).mean())
 
 
 def seconds(work: Callable[[], Any]) -> float:
-    """Processor time of the fastest of some runs."""
+    """Return the processor time of the fastest of several runs, s."""
     took = []
     for _ in range(_REPEATS):
         begin = time.process_time()
@@ -48,7 +48,7 @@ def seconds(work: Callable[[], Any]) -> float:
 
 
 def main() -> None:
-    """Print the table of choices and the time that they take."""
+    """Print the table of choices and the time of the choice."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--n", type=int, default=600, help="scenes, half of them lenses")
     scenes = usable(cached_rows(parser.parse_args().n, _SEED, SIMULATED_SURVEYS))
@@ -64,13 +64,15 @@ def main() -> None:
     with mock.patch.multiple(_arcs, _LEAST_SCORE=-1.0, _COMPETING=0.0, _unturned=lambda member: member):
         whole = _arcs.decisive_arcs(model.stack_, X, score)
     limits = (_arcs._LEAST_SCORE, 0.5, 0.9)
-    print("The candidate without which the score falls most, of all candidates and by whole members, is found by:\n")
+    print("Agreement with the full definition: the candidate, of all, whose removal lowers the score most.\n")
     print(f"| choice | {' | '.join(f'score > {limit:g} ({(score > limit).sum()} rows)' for limit in limits)} |")
     print(f"|---|{'---|' * len(limits)}")
     for name, choice in choices.items():
         found = [agreement(shown[score > low], choice[score > low], whole[score > low]) for low in limits]
         print(f"| {name} | {' | '.join(f'{100 * value:.0f} %' for value in found)} |")
-    print("\n| rows | scored above the limit | scoring without the choice, ms a row | what the choice adds, ms a row |")
+    print(
+        "\n| rows | scored above the limit | scoring without the choice, ms per row | added by the choice, ms per row |"
+    )
     print("|---|---|---|---|")
     for name, rows in (("half of them lenses", score > -1.0), ("without lenses", scenes.label == 0)):
         part, own = scenes.measured[rows], score[rows]

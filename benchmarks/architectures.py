@@ -1,17 +1,17 @@
-"""Networks, inputs and numbers of scenes beside each other, all trained alike, on other skies and on scenes held out.
+"""Comparison of networks, inputs and numbers of training scenes, on other skies and on held-out scenes.
 
 Run ``python benchmarks/architectures.py --scenes 8192 --epochs 8 --part architectures``; the other parts are inputs
-(channels and views), pixels, scaling and self-supervision, and ``--part`` can be repeated. All networks of a table but
-those of scaling learn the same randomised scenes in the same number of steps, in the regime of the member `convnet`.
-The tables hold the AUROC and the completeness at a false positive rate of 0.01 on the sets (a), (b) and (c) of
-``_other_skies.py`` and on canonical scenes of another seed that are not randomised, each with the paired difference to
-the first row; intervals are 95 % of a bootstrap over groups. Scores are the mean of two views, the image and its
-mirror image, unless a row says otherwise. They are kept in ``benchmarks/.cache/``: a run that is stopped continues
-with the next training. Needs ``gridlens[deep]``.
+(channels and views), pixels, scaling and self-supervision, and ``--part`` can be repeated. Except in the part scaling,
+all networks of a table are trained on the same randomised scenes, for the same number of steps, in the regime of the
+member `convnet`. The tables show the AUROC and the completeness at a false positive rate of 0.01 on the sets (a), (b)
+and (c) of ``_other_skies.py`` and on canonical scenes of another seed that are not randomised, with the paired
+difference from the first row. Intervals are 95 %, from a bootstrap over groups. Scores are means over two views, the
+image and its mirror image, unless a row says otherwise. They are cached in ``benchmarks/.cache/``, so an interrupted
+run continues with the next training. Needs ``gridlens[deep]``.
 
-With an H200, ``python benchmarks/architectures.py --gpu --part architectures --jobs 16`` also trains ResNet-18 and
-ViT-S/16, twelve and twenty times the work of the compact network. It is sized to end within eight minutes, which has
-not been measured.
+On an H200, ``python benchmarks/architectures.py --gpu --part architectures --jobs 16`` also trains ResNet-18 and
+ViT-S/16, which cost twelve and twenty times as much as the compact network. It is meant to finish within eight
+minutes, which has not been measured.
 """
 
 import argparse
@@ -36,17 +36,17 @@ USUAL_SIZE, SIZES = (96,), (96, 64, 128)
 
 @dataclass(frozen=True)
 class Row:
-    """A row of a table: the trainings of one variant."""
+    """A row of a table: all trainings of one variant."""
 
     name: str
     cells: tuple[str, ...]
-    """of the columns before the metrics"""
+    """cells of the columns before the metrics"""
     log_odds: list[tuple[np.ndarray, ...]] = field(repr=False)
     """for each training, (n,) of each test"""
 
 
 def tests_of(arguments: argparse.Namespace, sizes: tuple[int, ...]) -> list[Test]:
-    """Return the scenes held out and the sets (a), (b) and (c), with images of some sizes."""
+    """Return the held-out scenes and the sets (a), (b) and (c), with images in the given sizes."""
     held = scene_pictures(arguments.held_out, HELD_SEED, sizes, n_jobs=arguments.jobs)
     tests = [Test(HELD_OUT, held.label, np.arange(len(held.label)).astype(str), held)]
     for letter, skies in all_sets(arguments.real, list(PRESETS)).items():
@@ -58,13 +58,13 @@ def tests_of(arguments: argparse.Namespace, sizes: tuple[int, ...]) -> list[Test
 
 
 def averaged(score: Score, views: tuple[int, ...] = TWO_VIEWS) -> tuple[np.ndarray, ...]:
-    """Return the mean log-odds of each test over some views, of scores in all views or in these."""
+    """Return the log-odds of each test, averaged over `views`; the scores must be in all views or in these."""
     columns = [list(views) if values.shape[1] == len(ALL_VIEWS) else slice(None) for values in score.log_odds]
     return tuple(values[:, chosen].mean(axis=1) for values, chosen in zip(score.log_odds, columns, strict=True))
 
 
 def measured_rows(rows: list[Row], tests: list[Test]) -> dict[str, Values]:
-    """Return the metrics of each row by set, the mean over its trainings; all rows share the bootstrap."""
+    """Return the metrics of each row by set, averaged over its trainings; all rows share the bootstrap draws."""
     sets: dict[str, list[Values]] = {}
     for number, test in enumerate(tests):
         scores = [values[number] for row in rows for values in row.log_odds]
@@ -80,7 +80,7 @@ def measured_rows(rows: list[Row], tests: list[Test]) -> dict[str, Values]:
 
 
 def print_tables(title: str, columns: tuple[str, ...], rows: list[Row], tests: list[Test]) -> None:
-    """Print a table for each metric: values, and differences to the first row."""
+    """Print a table for each metric, with values and differences from the first row."""
     sets = measured_rows(rows, tests)
     for metric in METRICS:
         print(f"\n### {title}: {metric}\n")
@@ -94,7 +94,7 @@ def print_tables(title: str, columns: tuple[str, ...], rows: list[Row], tests: l
 
 
 def architectures(arguments: argparse.Namespace, tests: list[Test]) -> None:
-    """Print the networks beside each other, and the compact one in all views."""
+    """Print the comparison of the networks, with the compact one also in all views."""
     rows = []
     for network in (*NETWORKS, *(LARGE if arguments.gpu else ())):
         scores = trained(arguments, tests, USUAL_SIZE, network=network)
@@ -102,11 +102,11 @@ def architectures(arguments: argparse.Namespace, tests: list[Test]) -> None:
         rows.append(Row(network, cells, [averaged(score) for score in scores]))
         if network == NETWORKS[0]:
             rows.append(Row(f"{network}, eight views", cells, [averaged(score, ALL_VIEWS) for score in scores]))
-    print_tables("Architectures", ("parameters", "training, ms an image"), rows, tests)
+    print_tables("Architectures", ("parameters", "training, ms per image"), rows, tests)
 
 
 def inputs(arguments: argparse.Namespace, tests: list[Test]) -> None:
-    """Print what the compact network loses or gains with other channels, and with other views."""
+    """Print the effect of other channels and other views on the compact network."""
     variants = {
         "compact": Inputs(),
         "without the blue map": Inputs(blue_map=False),
@@ -119,17 +119,17 @@ def inputs(arguments: argparse.Namespace, tests: list[Test]) -> None:
 
 
 def pixels(arguments: argparse.Namespace, tests: list[Test]) -> None:
-    """Print what the compact network loses or gains with fewer and with more pixels of the same field."""
+    """Print the effect of fewer and more pixels in the same field on the compact network."""
     rows = []
     for size in SIZES:
         scores = trained(arguments, tests, SIZES, inputs=Inputs(size=size))
         ms = f"{np.mean([score.ms for score in scores]):.1f}"
         rows.append(Row(f"{size} px", (ms,), [averaged(score) for score in scores]))
-    print_tables("Pixels of 64 arcsec", ("training, ms an image",), rows, tests)
+    print_tables("Pixels per 64 arcsec", ("training, ms per image",), rows, tests)
 
 
 def scaling(arguments: argparse.Namespace, tests: list[Test]) -> None:
-    """Print the compact network by its number of scenes, the same epochs each."""
+    """Print the compact network by the number of training scenes, for the same number of epochs."""
     rows = []
     numbers = [arguments.scenes]
     while numbers[-1] * 2 <= arguments.most_scenes:
@@ -142,32 +142,32 @@ def scaling(arguments: argparse.Namespace, tests: list[Test]) -> None:
 
 
 def self_supervision(arguments: argparse.Namespace, tests: list[Test]) -> None:
-    """Print the compact network after a hundred labels, by the weights that it starts from."""
+    """Print the compact network trained on a hundred labels, by its initial weights."""
     run = Run(scenes=arguments.scenes, epochs=arguments.epochs)
     train = train_pictures(arguments, run, USUAL_SIZE)
     options = (arguments.pairs, RANDOMISED, arguments.label_sets, arguments.jobs)
     found = few_label_scores(run, train, tests, *options)
     rows = [Row(name, (), [averaged(score) for score in scores]) for name, scores in found.items()]
-    print_tables(f"{N_LABELS} labels, by the first weights", (), rows, tests)
+    print_tables(f"{N_LABELS} labels, by initial weights", (), rows, tests)
 
 
 def trained(arguments: argparse.Namespace, tests: list[Test], sizes: tuple[int, ...], **changes: object) -> list[Score]:
-    """Return the scores of all trainings of one variant; the scenes are prepared in all `sizes` of a part at once."""
+    """Return the scores of all trainings of one variant, on scenes prepared in all `sizes` of the part."""
     run = replace(Run(scenes=arguments.scenes, epochs=arguments.epochs), **changes)
     train = train_pictures(arguments, run, sizes)
     runs = [replace(run, training=number) for number in range(arguments.trainings)]
-    # The reference of all tables also has its scores in all views.
+    # The reference of all tables is also scored in all views.
     views = ALL_VIEWS if run == Run(scenes=arguments.scenes, epochs=arguments.epochs) else TWO_VIEWS
     return [cached_score(one, train, tests, views, arguments.jobs) for one in runs]
 
 
 def train_pictures(arguments: argparse.Namespace, run: Run, sizes: tuple[int, ...]) -> Pictures:
-    """Return the randomised scenes that a run learns from."""
+    """Return the randomised training scenes of a run."""
     return scene_pictures(run.scenes, TRAIN_SEED, sizes, RANDOMISED, arguments.jobs)
 
 
 def main() -> None:
-    """Print the tables of the parts."""
+    """Print the tables of the selected parts."""
     parts = {
         "architectures": (architectures, USUAL_SIZE),
         "inputs": (inputs, USUAL_SIZE),
@@ -176,16 +176,16 @@ def main() -> None:
         "self-supervision": (self_supervision, USUAL_SIZE),
     }
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--scenes", type=int, default=8192, help="scenes to learn from")
+    parser.add_argument("--scenes", type=int, default=8192, help="training scenes")
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--part", action="append", choices=parts, help="can be repeated; all by default")
-    parser.add_argument("--trainings", type=int, default=1, help="of each variant; their metrics are averaged")
-    parser.add_argument("--held-out", type=int, default=1536, help="canonical scenes to test on")
-    parser.add_argument("--most-scenes", type=int, default=16384, help="of the part scaling")
-    parser.add_argument("--pairs", type=int, default=8192, help="pairs of scenes of the part self-supervision")
-    parser.add_argument("--label-sets", type=int, default=4, help="sets of a hundred labels of that part")
+    parser.add_argument("--trainings", type=int, default=1, help="trainings of each variant; metrics are averaged")
+    parser.add_argument("--held-out", type=int, default=1536, help="canonical test scenes")
+    parser.add_argument("--most-scenes", type=int, default=16384, help="largest number of scenes in the part scaling")
+    parser.add_argument("--pairs", type=int, default=8192, help="pairs of scenes in the part self-supervision")
+    parser.add_argument("--label-sets", type=int, default=4, help="sets of a hundred labels in that part")
     parser.add_argument("--gpu", action="store_true", help="also train ResNet-18 and ViT-S/16")
-    parser.add_argument("--jobs", type=int, default=1, help="processes that simulate, and threads of the networks")
+    parser.add_argument("--jobs", type=int, default=1, help="processes of the simulation and threads of the networks")
     parser.add_argument(
         "--real", type=Path, default=HERE.parents[1] / "shared" / "data", help="folder with the real images"
     )

@@ -1,10 +1,10 @@
-"""Probabilities that mean what they say: calibration of the bundled model on rare lenses, and its rivals.
+"""Calibration of the bundled model when lenses are rare, compared with other methods.
 
 python benchmarks/calibration.py [--repeats 200] [--few]
 
-Prints tables. The simulated cutouts' features are kept in `benchmarks/.cache/`. With `--few`
-nothing but the comparison of a beta calibration with a sigmoid for few positives, on scores whose probability is known;
-it takes a minute on two cores.
+Prints tables. The features of the simulated cutouts are cached in `benchmarks/.cache/`. `--few` prints only the
+comparison of beta calibration with a sigmoid for few positives, on scores whose true probability is known; it takes a
+minute on two cores.
 """
 
 import argparse
@@ -37,7 +37,7 @@ FOLD_SEEDS = range(20)
 
 
 def rare_lenses() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Scores of the bundled model, its probabilities at prevalence 0.01, and labels, of 20,000 simulated cutouts."""
+    """Return scores, probabilities at prevalence 0.01 and labels of the bundled model on 20,000 simulated cutouts."""
     rows = usable(cached_rows(20_000, 11, SIMULATED_SURVEYS, canonical=True, lens_fraction=0.01))
     detector = load_model("default")
     X = rows.features_with("image")
@@ -50,12 +50,12 @@ def fit_ours(score: np.ndarray, y: np.ndarray) -> Predict:
 
 
 def fit_plain(score: np.ndarray, y: np.ndarray) -> Predict:
-    """What CalibratedClassifierCV(method="isotonic") does with the scores of a model that is already trained."""
+    """Fit what CalibratedClassifierCV(method="isotonic") fits to the scores of a trained model."""
     return IsotonicRegression(out_of_bounds="clip").fit(score, y).predict
 
 
 def fit_weighted(score: np.ndarray, y: np.ndarray) -> Predict:
-    """The same with weights that make both classes count alike."""
+    """Fit the same as `fit_plain`, with weights that give both classes the same total."""
     weight = np.where(y == 1, 0.5 / y.mean(), 0.5 / (1.0 - y.mean()))
     return IsotonicRegression(out_of_bounds="clip").fit(score, y, weight).predict
 
@@ -83,11 +83,11 @@ def log_loss(y: np.ndarray, p: np.ndarray, weight: np.ndarray | None = None) -> 
 
 
 def print_errors(score: np.ndarray, bundled: np.ndarray, y: np.ndarray) -> None:
-    print("\n### Calibration out of fold, 5 folds, means over 20 ways to draw them\n")
+    print("\n### Out-of-fold calibration, 5 folds, means over 20 random splits\n")
     print(
-        f"{len(y):,} simulated cutouts, {y.sum()} lenses, share {y.mean():.4f}; scores of the bundled model. ECE in 15"
+        f"{len(y):,} simulated cutouts, {y.sum()} lenses (prevalence {y.mean():.4f}), scores of the bundled model. ECE"
     )
-    print("bins of equal mass.\n")
+    print("in 15 bins of equal mass.\n")
     print("| calibration | ECE | mean probability | log loss |\n|---|---|---|---|")
     ways: dict[str, Callable[[int], np.ndarray]] = {
         "`calibrate_out_of_fold`": lambda seed: calibrate_out_of_fold(score, y, random_state=seed),
@@ -106,7 +106,7 @@ def print_errors(score: np.ndarray, bundled: np.ndarray, y: np.ndarray) -> None:
 
 def print_shift(score: np.ndarray, bundled: np.ndarray, y: np.ndarray) -> None:
     print("\n### At prevalence 1e-3, lenses weighted down\n")
-    print("| probabilities | mean probability | in truth | ratio | ECE, lenses thinned |\n|---|---|---|---|---|")
+    print("| probabilities | mean probability | true prevalence | ratio | ECE, lenses thinned |\n|---|---|---|---|---|")
     weight = np.where(y == 1, RARE / (1.0 - RARE) / (y.mean() / (1.0 - y.mean())), 1.0)
     truth = np.average(y, weights=weight)
     rng = np.random.default_rng(0)
@@ -119,8 +119,8 @@ def print_shift(score: np.ndarray, bundled: np.ndarray, y: np.ndarray) -> None:
 
 
 def print_few(score: np.ndarray, y: np.ndarray) -> None:
-    print("\n### Few positives: log loss times 1000 on rows held out, prevalence 0.01, 60 draws\n")
-    print("Differences to the sigmoid, with their standard errors. Negative is better.\n")
+    print("\n### Few positives: log loss times 1000 on held-out rows, prevalence 0.01, 60 draws\n")
+    print("Differences from the sigmoid, with standard errors. Negative is better.\n")
     print("| scores | positives | sigmoid | beta | isotonic |\n|---|---|---|---|---|")
     positive, negative = np.flatnonzero(y == 1), np.flatnonzero(y == 0)
     for k in (10, 20, 35, 50):
@@ -155,11 +155,9 @@ def _print_losses(name: str, k: int, found: list[list[float]]) -> None:
 
 def print_estimates(score: np.ndarray, y: np.ndarray, repeats: int) -> None:
     print(f"\n### `estimate_shift`: prevalence of 10,000 unlabelled rows, {repeats} repeats\n")
-    print(
-        "Probabilities that are true, of the first normal population; of a calibration on 10,000 other rows of it; of"
-    )
-    print("one on half of the simulated cutouts, the lenses of the other half thinned.\n")
-    print("| probabilities | in truth | mean | spread | interval holds the truth |\n|---|---|---|---|---|")
+    print("Probabilities: the true ones of the first normal population; those of a calibration on 10,000 other rows of")
+    print("it; those of a calibration on half of the simulated cutouts, with the lenses of the other half thinned.\n")
+    print("| probabilities | true prevalence | mean | spread | coverage of the interval |\n|---|---|---|---|---|")
     population = POPULATIONS[0]
     for kind in ("true", "calibrated", "simulated cutouts"):
         for share in (0.01, RARE):
@@ -194,7 +192,7 @@ def _estimate(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=200)
-    parser.add_argument("--few", action="store_true", help="compare calibrations of few positives, and nothing else")
+    parser.add_argument("--few", action="store_true", help="only compare calibrations for few positives")
     arguments = parser.parse_args()
     if arguments.few:
         print_few_positives(arguments.repeats)

@@ -1,9 +1,9 @@
 """Write the scores of a model's calibration scenes into its bundle, for `gridlens score --recalibrate`.
 
-`gridlens train` writes them itself. Run ``python benchmarks/class_scores.py default cluster-cluster deep`` for models
-that were trained before it did. The scenes are simulated again from the recipe in the manifest; a model with a screen
-holds their scores already. A calibration on the scores must be that of the bundle: steps of the same probabilities at
-the same scores, within 0.001. The bundle's scores of cutouts stay the same to the bit.
+`gridlens train` writes them itself; run ``python benchmarks/class_scores.py default cluster-cluster deep`` for models
+that were trained before it did. The scenes are simulated again from the recipe in the manifest, except for a model
+with a screen, which already has their scores. A calibration on these scores must agree with that of the bundle: equal
+probabilities at scores that agree within 0.001. The scores that the bundle gives cutouts do not change by a bit.
 """
 
 import argparse
@@ -24,7 +24,7 @@ _TOLERANCE = 1e-3
 
 
 def calibration_scores(detector: LensDetector, recipe: Recipe) -> tuple[np.ndarray, np.ndarray]:
-    """Return log-odds and labels (n,) of the scenes that a model was calibrated on."""
+    """Return the log-odds and labels (n,) of a model's calibration scenes."""
     if detector.screen_ is not None:
         return detector.screen_.rows["full"], detector.screen_.rows["label"]
     scores, labels = [], []
@@ -45,20 +45,20 @@ def calibration_scores(detector: LensDetector, recipe: Recipe) -> tuple[np.ndarr
 
 
 def check_same(known: IsotonicCalibrator, found: IsotonicCalibrator) -> float:
-    """Return the largest difference in score of two calibrations; raise SystemExit if they are not the same one."""
+    """Return the largest difference in score between two calibrations; raise SystemExit if they do not agree."""
     if not np.array_equal(known.thresholds_y_, found.thresholds_y_) or known.n_positive_ != found.n_positive_:
-        raise SystemExit("The scenes give another calibration than that of the bundle. Train the model again.")
+        raise SystemExit("The calibration on the scenes differs from that of the bundle. Train the model again.")
     pairs = [(known.thresholds_x_, found.thresholds_x_), (known.limits_[0], found.limits_[0])]
     if any(a.shape != b.shape for a, b in pairs):
-        raise SystemExit("The scenes give other intervals than those of the bundle. Train the model again.")
+        raise SystemExit("The intervals from the scenes differ from those of the bundle. Train the model again.")
     off = max(float(np.abs(a - b).max()) for a, b in pairs)
     if off > _TOLERANCE:
-        raise SystemExit(f"The scenes have scores that differ from those of the bundle by {off:.2g}. Train it again.")
+        raise SystemExit(f"The scores of the scenes differ from those of the bundle by {off:.2g}. Train it again.")
     return off
 
 
 def write_class_scores(folder: Path, scores: dict) -> None:
-    """Put the scores into a bundle, and the new hash into its manifest."""
+    """Write the scores into a bundle, and the new hash into its manifest."""
     path = folder / DETECTOR
     path.write_text(json.dumps(json.loads(path.read_text()) | {"class_scores": scores}, indent=1) + "\n")
     manifest = json.loads((folder / MANIFEST).read_text())
@@ -67,9 +67,9 @@ def write_class_scores(folder: Path, scores: dict) -> None:
 
 
 def main() -> None:
-    """Write the scores of each model that is named."""
+    """Write the scores of each of the given models."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("models", nargs="+", help="bundled models or folders of bundles")
+    parser.add_argument("models", nargs="+", help="names of bundled models or folders of bundles")
     for name in parser.parse_args().models:
         folder = model_folder(name)
         stated = read_manifest(folder)["training"]["recipe"]
@@ -80,7 +80,7 @@ def main() -> None:
         found = learn_class_scores(scores, label)
         assert found is not None
         write_class_scores(folder, found.to_dict())
-        print(f"{name}: {len(label):,} scenes; the calibration is that of the bundle, its scores within {off:.1g}")
+        print(f"{name}: {len(label):,} scenes; the calibration agrees with the bundle's, scores within {off:.1g}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Catalogue context: what matching and Einstein radii cost, and how the radii compare with goldens and with SDSS.
+"""Catalogue context: cost of matching and of Einstein radii, and the radii compared with reference values and SDSS.
 
 python benchmarks/context.py [--rows 1000000] [--lenses 33000]
 """
@@ -35,12 +35,12 @@ SDSS_MEAN, SDSS_WIDTH = 0.73, 0.316  # dex, Zitrin et al. 2012
 
 
 def sky(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Draw positions evenly on the sky, in degrees."""
+    """Draw positions uniformly on the sky, in degrees."""
     return rng.uniform(0.0, 360.0, n), np.degrees(np.arcsin(rng.uniform(-1.0, 1.0, n)))
 
 
 def print_matching(rows: int, n_lenses: int) -> None:
-    """Print the seconds and the memory of matching, with random lenses and with the bundled list."""
+    """Print the time and the memory of matching, with random lenses and with the bundled list."""
     rng = np.random.default_rng(0)
     ra, dec = sky(rng, n_lenses)
     kinds = rng.choice(["galaxy", "group", "cluster"], n_lenses, p=[0.9, 0.02, 0.08])
@@ -48,7 +48,7 @@ def print_matching(rows: int, n_lenses: int) -> None:
     ra, dec = sky(rng, rows)
     print("| lenses | positions | seconds | matched | more memory, MB |\n|---|---|---|---|---|")
     for name, lenses in (("random", drawn), ("bundled", known_lenses())):
-        # Half of the positions are near a lens.
+        # Half of the positions are at a lens.
         near = rng.integers(len(lenses), size=rows // 2)
         ra[: rows // 2] = lenses["ra"].to_numpy()[near]
         dec[: rows // 2] = lenses["dec"].to_numpy()[near]
@@ -67,7 +67,7 @@ def peak() -> float:
 
 
 def print_radii(rows: int) -> None:
-    """Print the seconds of a million distributions, the first call with the table among them."""
+    """Print the time of a million distributions, including the table that the first call builds."""
     rng = np.random.default_rng(1)
     redshift, richness = rng.uniform(0.1, 0.9, rows), rng.uniform(10.0, 200.0, rows)
     start = time.perf_counter()
@@ -76,21 +76,21 @@ def print_radii(rows: int) -> None:
 
 
 def print_goldens() -> None:
-    """Print the goldens beside the solver, and the limits."""
-    print("| M200c | c | z | BCG, km/s | golden, arcsec | solver | difference |\n|---|---|---|---|---|---|---|")
+    """Print the reference values beside those of the solver, then limiting cases."""
+    print("| M200c | c | z | BCG, km/s | reference, arcsec | solver | difference |\n|---|---|---|---|---|---|---|")
     for mass, c, z, bcg, golden in GOLDENS:
         found = float(nfw_einstein_radius(mass, c, z, 2.0, bcg_dispersion=bcg))
         print(f"| {mass:.0e} | {c:g} | {z} | {bcg:g} | {golden} | {found:.2f} | {found / golden - 1:+.1%} |")
     for source, golden in ((2.0, 20.2), (1.2, 17.0)):
         found = float(sis_einstein_radius(1000.0, 0.4, source))
-        print(f"SIS of 1000 km/s at z = 0.4, sources at {source}: {found:.2f} arcsec (golden {golden})")
+        print(f"SIS of 1000 km/s at z = 0.4, sources at {source}: {found:.2f} arcsec (reference {golden})")
     print(f"efficiency for sources in front of the lens: {float(lensing_efficiency(0.5, 0.3))}")
 
 
 def print_sdss() -> None:
-    """Print the distribution of a sample like that of Zitrin et al. 2012 beside theirs.
+    """Print the distribution of a sample like that of Zitrin et al. 2012, and theirs.
 
-    Richness is a power law above 20, as that of redMaPPer is, and redshifts fill the volume from 0.1 to 0.55.
+    The richness follows a power law above 20, as in redMaPPer, and the redshifts fill the volume from 0.1 to 0.55.
     """
     rng = np.random.default_rng(4)
     n = 10_000

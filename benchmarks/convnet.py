@@ -1,9 +1,9 @@
-"""The compact network of the member `convnet` beside the small ResNet: cost on a CPU, and a first small training.
+"""The compact network of the member `convnet` compared with the small ResNet: CPU cost, and a short training.
 
-Run ``python benchmarks/convnet.py``. The first tables are the processor time of one thread, which says the same on a
-busy machine: of networks, and of torch and onnxruntime. Then the compact network learns 2,048 simulated scenes of all
-surveys for three epochs, which shows that it learns; so few scenes say nothing about how well it finds lenses in the
-end. Needs ``gridlens[deep]``.
+Run ``python benchmarks/convnet.py``. The first tables show the processor time of one thread, which hardly depends on
+other load: of the networks, and of torch and onnxruntime. The compact network is then trained on 2,048 simulated
+scenes of all surveys for three epochs. This shows that it learns, but with so few scenes not how well a full training
+finds lenses. Needs ``gridlens[deep]``.
 """
 
 import argparse
@@ -27,12 +27,12 @@ from gridlens.cutouts._surveys import SIMULATED_SURVEYS
 
 BATCHES = (1, 8, 32)
 REPEATS = 5
-# The other arrays are statistics of the normalisation.
+# Endings of the names of parameters; the other arrays are statistics of the normalisation.
 LEARNED = (".weight", ".bias")
 
 
 def networks(epochs: int) -> dict[str, NetworkMember]:
-    """Return the members of the table of costs by name."""
+    """Return the members of the table of costs, by name."""
     options = {"epochs": epochs, "validation_fraction": 0.0, "device": "cpu"}
     return {
         'convnet("compact")': ConvNetMember("compact", **options),
@@ -44,10 +44,10 @@ def networks(epochs: int) -> dict[str, NetworkMember]:
 
 
 def print_costs(rows: Scenes) -> None:
-    """Print the processor time of one epoch, and of scores, for each image."""
+    """Print the processor time per image of preparing, of one training epoch and of scoring."""
     print("| network | parameters | preparing | training | scoring, eight turns |\n|---|---|---|---|---|", flush=True)
     for name, member in networks(1).items():
-        member.fit(rows[:64].cutouts, rows.label[:64])  # What is imported and compiled first is not counted.
+        member.fit(rows[:64].cutouts, rows.label[:64])  # Imports and compilation are not timed.
         images, preparing = processor_ms(partial(member.prepare, rows.cutouts), len(rows.label))
         _, training = processor_ms(partial(member.fit, images, rows.label), len(rows.label))
         _, scoring = processor_ms(partial(member.predict_proba, images), len(rows.label))
@@ -56,7 +56,7 @@ def print_costs(rows: Scenes) -> None:
 
 
 def print_runtimes(name: str) -> None:
-    """Print the processor time of one view by torch and by onnxruntime, and how far their log-odds are apart."""
+    """Print the processor time of one view with torch and onnxruntime, and the difference in log-odds."""
     settings = networks(1)[name].settings
     torch.manual_seed(0)
     state = state_of(build_network(settings))
@@ -75,7 +75,7 @@ def print_runtimes(name: str) -> None:
         "onnxruntime, float32": lambda some: session.embeddings(some, (0,))[0],
     }
     print(
-        f"\n| one view of {name} by | "
+        f"\n| one view of {name} with | "
         + " | ".join(f"batch of {n}" for n in BATCHES)
         + " | largest difference in log-odds |"
     )
@@ -89,7 +89,7 @@ def print_runtimes(name: str) -> None:
 
 
 def print_turns(member: NetworkMember, images: Images, label: np.ndarray) -> None:
-    """Print how well a member scores by fewer turns, and how far its log-odds are from the mean over the eight."""
+    """Print the metrics of a member with fewer turns, and the deviation of its log-odds from the mean over eight."""
     expected = member.set_params(turns=8).decision_function(images)
     print("| turns | " + " | ".join(MEASURES) + " | deviation in log-odds |\n" + "|---" * (len(MEASURES) + 2) + "|")
     for turns in (8, 4, 2, 1):
@@ -99,15 +99,15 @@ def print_turns(member: NetworkMember, images: Images, label: np.ndarray) -> Non
 
 
 def main() -> None:
-    """Print the tables of costs, and that of the training."""
+    """Print the tables of costs and of the training."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--scenes", type=int, default=2048, help="scenes to learn from")
-    parser.add_argument("--epochs", type=int, default=3, help="of the training")
-    parser.add_argument("--held-out", type=int, default=1024, help="scenes to test on")
+    parser.add_argument("--scenes", type=int, default=2048, help="training scenes")
+    parser.add_argument("--epochs", type=int, default=3, help="epochs of the training")
+    parser.add_argument("--held-out", type=int, default=1024, help="test scenes")
     arguments = parser.parse_args()
     surveys = tuple(SIMULATED_SURVEYS)
     train, test = cached_cutouts(arguments.scenes, 411, surveys), cached_cutouts(arguments.held_out, 413, surveys)
-    print(f"Processor time of one thread for each image, ms; torch {torch.__version__}\n")
+    print(f"Processor time of one thread per image, ms; torch {torch.__version__}\n")
     print_costs(train[:192])
     for name in ('convnet("compact")', 'convnet("equivariant")'):
         print_runtimes(name)
@@ -115,7 +115,7 @@ def main() -> None:
     member = networks(arguments.epochs)[name].fit(train.cutouts, train.label)
     images = member.prepare(test.cutouts)
     scored = np.isfinite(member.predict_proba(images)[:, 1])
-    print(f"\n{name}, {arguments.scenes:,} scenes, {arguments.epochs} epochs; {scored.sum():,} scenes held out\n")
+    print(f"\n{name}, {arguments.scenes:,} scenes, {arguments.epochs} epochs; {scored.sum():,} held-out scenes\n")
     print_turns(member, images[scored], test.label[scored])
 
 

@@ -1,9 +1,9 @@
-"""How fast clusters are cut out of survey images, in how much memory, and what the ways to resample cost.
+"""Time and memory of cutting clusters out of survey images, and cost of the resampling methods.
 
 python benchmarks/cutting.py [--size 10000] [--n 1000]
 
-Three images of noise, 10,000 px aside, are written to a temporary folder (1.2 GB); `gridlens cutouts` runs in a process
-of its own, whose peak memory is printed.
+Three images of noise, 10,000 px on a side, are written to a temporary folder (1.2 GB). `gridlens cutouts` runs in a
+separate process, whose peak memory is printed.
 """
 
 import argparse
@@ -38,7 +38,7 @@ finally:
 
 
 def gnomonic(size: int, scale: float, turn: float = 0.0, place: tuple[float, float] = (150.0, 2.0)) -> WCS:
-    """WCS of a square image, turned by some degrees."""
+    """Return the WCS of a square image that is rotated by `turn` degrees."""
     wcs = WCS(naxis=2)
     wcs.wcs.ctype = ["RA---TAN", "DEC--TAN"]
     wcs.wcs.crval = place
@@ -93,13 +93,13 @@ def command(folder: Path, n: int) -> None:
     peak = float(done.stdout.split()[-1]) * unit / 2**20
     print(done.stderr.strip().splitlines()[-1])
     print(
-        f"{1e3 * seconds / n:.1f} ms a cutout of 128 px in three bands, one process, from start to end; "
+        f"{1e3 * seconds / n:.1f} ms per cutout of 128 px in three bands, one process, from start to end; "
         f"peak memory {peak:.0f} MB."
     )
 
 
 def resampling() -> None:
-    """Print what the ways to bring 64 arcsec of one band to 128 px cost."""
+    """Print the cost of the methods that resample 64 arcsec of one band to 128 px."""
     rng = np.random.default_rng(0)
     size = 332
     image = rng.normal(size=(size, size)).astype(np.float32)
@@ -125,7 +125,7 @@ def resampling() -> None:
     rows: list[tuple[str, Callable[[], Any], np.ndarray]] = [
         ("products of overlaps along the axes", axes, exact),
         (
-            "drizzle, square drops, 0.3 degrees turned",
+            "drizzle, square drops, rotated by 0.3 degrees",
             lambda: resample_drizzle(image, turned, target, 128),
             exact_turned,
         ),
@@ -144,15 +144,15 @@ def resampling() -> None:
             times.append(time.perf_counter() - begin)
         print(f"| {name} | {1e3 * min(times):.1f} | {np.nanmax(np.abs(result - reference)):.2g} |")
     print()
-    for name, result in (("exact overlap", exact), ("the adaptive way", adaptive())):
+    for name, result in (("exact overlap", exact), ("adaptive resampling", adaptive())):
         pair = np.corrcoef(result[:, 1:].ravel(), result[:, :-1].ravel())[0, 1]
         print(
-            f"After {name} the noise of a pixel is {np.std(result):.2f}, correlated to {pair:.2f} with its neighbour's."
+            f"After {name}, the noise of a pixel is {np.std(result):.2f}; its correlation with a neighbour, {pair:.2f}."
         )
 
 
 def main() -> None:
-    """Print all of it."""
+    """Print all results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", type=int, default=10_000)
     parser.add_argument("--n", type=int, default=1_000)

@@ -1,10 +1,10 @@
-"""The effect of a wrong order of the bands, and of zero points that are not stated.
+"""Effects of a wrong order of the bands and of unstated zero points.
 
 Run ``python benchmarks/declared.py``; it takes two minutes on two cores. It prints two tables, quoted in
 ``docs/survey-files.md``:
 
-- how many simulated cutouts of each preset have the flag `BAND_ORDER`, in the order g, r, i and in the order i, r, g;
-- how far features and scores of the same cutouts move where the zero points of the bands differ and are assumed equal.
+- the fraction of simulated cutouts of each preset with the flag `BAND_ORDER`, in the orders g, r, i and i, r, g;
+- the change of the features and scores of the same cutouts if the bands' zero points differ but are assumed equal.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from gridlens.simulate import SceneSettings, scenes_to_cutouts, simulate_scene
 from gridlens.simulate._dataset import map_blocks
 
 SEED = 20261128
-# Zero points of g, r and i against the one that is assumed, mag.
+# Differences of the zero points of g, r and i from the assumed one, mag.
 OFFSETS = ((0.3, 0.0, -0.3), (1.0, 0.0, -1.0), (0.0, 2.5, 0.0))
 
 
@@ -36,12 +36,12 @@ def with_pixels(cutouts: CutoutSet, pixels: np.ndarray) -> CutoutSet:
 
 
 def is_flagged(cutouts: CutoutSet) -> list[bool]:
-    """Return whether each cutout has the flag of a wrong order."""
+    """Return whether each cutout has the flag `BAND_ORDER`."""
     return (quality_flags(cutouts) & CutoutFlag.BAND_ORDER != 0).tolist()
 
 
 def moved(detector: LensDetector, cutouts: CutoutSet, offsets: tuple[float, ...]) -> tuple[list[float], list[float]]:
-    """Return the fraction of features that move by over 0.1 % and 0.001, and the change of the score, by cutout."""
+    """Return, for each cutout, the fraction of features that move by over 0.1 % and 0.001, and the change in score."""
     factors = np.float32(10.0) ** np.float32(0.4 * np.array(offsets))
     before, after = measure(cutouts), measure(with_pixels(cutouts, cutouts.pixels * factors))
     same = np.isclose(before.features, after.features, rtol=1e-3, atol=1e-3, equal_nan=True)
@@ -50,7 +50,7 @@ def moved(detector: LensDetector, cutouts: CutoutSet, offsets: tuple[float, ...]
 
 
 def look(make: Callable[[int], Any], start: int, stop: int) -> list[tuple[Any, ...]]:
-    """Return what each scene gives in both tables."""
+    """Return the entries of each scene in both tables."""
     detector = load_model()
     rows = []
     for index in range(start, stop):
@@ -79,7 +79,7 @@ def main() -> None:
         print(f"| {survey} | {len(rows)} | {100 * right:.1f} % | {100 * wrong:.1f} % |", flush=True)
     right, wrong = (np.mean([row[k] for row in found]) for k in (0, 1))
     print(f"| all | {len(found)} | {100 * right:.1f} % | {100 * wrong:.1f} % |\n")
-    print("| zero points of g, r, i off by, mag | features that move | score moves by: median | 95 % | most |")
+    print("| zero points of g, r, i off by, mag | features that move | score moves by: median | 95 % | maximum |")
     print("|---|---|---|---|---|")
     for k, offsets in enumerate(OFFSETS):
         features = np.concatenate([row[2][k][0] for row in found])

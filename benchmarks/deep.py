@@ -1,9 +1,9 @@
-"""Measure the bundled model with a network beside the classic one: own skies, other skies, calibration.
+"""Compare the bundled model with a network and the classic model: training-like scenes, other skies, calibration.
 
 Run ``python benchmarks/deep.py`` (``--only own``, ``other`` or ``calibration`` for one part; ``--model`` for other
-models, the first of which the others are compared with). All models score the same cutouts; intervals are 95 %,
-differences are paired. Needs ``gridlens[onnx]`` or ``gridlens[deep]``. The scenes of the last part are simulated each
-time, about ten minutes on two cores; `benchmarks/deep_rate.py` measures the speed.
+models, where the first is the reference of the comparisons). All models score the same cutouts. Intervals are 95 %,
+and differences are paired. Needs ``gridlens[onnx]`` or ``gridlens[deep]``. The scenes of the last part are simulated
+in each run, which takes about ten minutes on two cores; `benchmarks/deep_rate.py` measures the speed.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from gridlens.training._card import SNR_BINS
 from gridlens.training._scenes import measured_scenes
 
 HERE = Path(__file__).parent
-# No recipe learns from these scenes, is calibrated on them or was tuned on them.
+# No recipe was trained, calibrated or tuned on these scenes.
 OWN_SCENES, OWN_SEED = 4096, 8
 RARE_SCENES, RARE_SEED, PREVALENCE = 20_000, 11, 0.01
 MEASURES = {"AUROC": partial(auroc, n_boot=300), "TPR at FPR 0.01": partial(tpr_at_fpr, fpr=0.01, n_boot=300)}
@@ -33,13 +33,13 @@ BATCH = 256
 
 
 class Part:
-    """Some members of a model, without calibration: its classic stack, or its network alone."""
+    """A part of a model without calibration: its classic stack or its network."""
 
     def __init__(self, detector: LensDetector, combine: Callable[[np.ndarray], np.ndarray]) -> None:
         self._detector, self._combine = detector, combine
 
     def predict_proba(self, X: CutoutSet | Measured, prevalence: float | None = None) -> np.ndarray:
-        """Return probabilities (n, 2), uncalibrated, that order the rows; `prevalence` is ignored."""
+        """Return uncalibrated probabilities (n, 2), which only rank the rows; `prevalence` is ignored."""
         p = expit(self._combine(member_log_odds(self._detector.member_probabilities(X))))
         return np.column_stack([1.0 - p, p])
 
@@ -48,7 +48,7 @@ Models = dict[str, LensDetector | Part]
 
 
 def with_parts(models: dict[str, LensDetector]) -> Models:
-    """Return the models and, behind each that has a network, its classic members and its network."""
+    """Return the models, each one with a network followed by its classic members and its network alone."""
     found: Models = {}
     for name, detector in models.items():
         found[name] = detector
@@ -62,7 +62,7 @@ def with_parts(models: dict[str, LensDetector]) -> Models:
 
 
 def probabilities(detector: LensDetector | Part, measured: Measured, prevalence: float) -> np.ndarray:
-    """Return the probability of each row, (n,), in batches: the images of all rows would not fit into memory."""
+    """Return the probabilities (n,), computed in batches because the images of all rows would not fit into memory."""
     return np.concatenate(
         [
             detector.predict_proba(measured[start : start + BATCH], prevalence)[:, 1]
@@ -72,12 +72,12 @@ def probabilities(detector: LensDetector | Part, measured: Measured, prevalence:
 
 
 def gain(difference: Estimate) -> str:
-    """Return a paired difference and its interval."""
+    """Format a paired difference and its interval."""
     return difference.note or f"{difference.value:+.3f} [{difference.low:+.3f}, {difference.high:+.3f}]"
 
 
 def own_skies(models: Models) -> None:
-    """Print how well each finds lenses on scenes like those of the training."""
+    """Print the metrics of each model on scenes like those of the training."""
     scenes = usable(cached_cutouts(OWN_SCENES, OWN_SEED, SIMULATED_SURVEYS))
     label, snr = scenes.label, scenes.truth["arc_snr"].to_numpy()
     scores = {name: probabilities(detector, scenes.measured, 0.5) for name, detector in models.items()}
@@ -98,7 +98,7 @@ def own_skies(models: Models) -> None:
 
 
 def calibration(models: dict[str, LensDetector]) -> None:
-    """Print the calibration error of each where one cutout in a hundred holds a lens."""
+    """Print the calibration error of each model on scenes where one in a hundred has a lens."""
     found: dict[str, list[np.ndarray]] = {name: [] for name in models}
     label = []
     blocks = measured_scenes(RARE_SCENES, RARE_SEED, canonical=True, lens_fraction=PREVALENCE, pixels=True, n_jobs=-1)
@@ -119,7 +119,7 @@ def main() -> None:
     """Print all tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", action="append", help="a bundled model or the path of a bundle; can be repeated")
-    parser.add_argument("--only", choices=["own", "other", "calibration"], help="one part")
+    parser.add_argument("--only", choices=["own", "other", "calibration"], help="run only this part")
     parser.add_argument(
         "--real", type=Path, default=HERE.parents[1] / "shared" / "data", help="folder with the real images"
     )

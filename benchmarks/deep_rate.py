@@ -1,9 +1,9 @@
-"""Cutouts a second from npz shards to a ranked table: models with networks beside the default one, and where time goes.
+"""Cutouts per second from npz shards to a ranked table, for models with networks and the default one, and by step.
 
 Run ``python benchmarks/deep_rate.py --model PATH``; needs ``gridlens[onnx]`` or ``gridlens[deep]``, and
-``gridlens[explain]`` for the memory. The rate of two processes is that from the first finished part to the last. All
-models take turns in one run, so that their ratio says the same on a busy machine. Steps are processor time of one
-thread.
+``gridlens[explain]`` for the memory. The rate of two processes is measured from the first finished partition to the
+last. The models take turns, so that the ratio of their rates hardly depends on other load. The steps are given in
+processor time of one thread.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from gridlens.sources import FileSource
 
 
 def with_memory(call: Callable[[], tuple]) -> tuple[tuple, float]:
-    """Return the result of a call, and the most MB that this process and its workers hold meanwhile."""
+    """Return the result of a call and the peak memory of this process and its workers during it, MB."""
     peak, done = [0.0], threading.Event()
 
     def watch() -> None:
@@ -43,15 +43,17 @@ def with_memory(call: Callable[[], tuple]) -> tuple[tuple, float]:
 
 
 def print_rates(shards: list[Path], models: list[str], fractions: list[float], workers: int, rounds: int) -> None:
-    """Print rate and memory of each model, and of each with networks by the fraction that they score."""
+    """Print the rate and the memory of each model; for models with networks, by the fraction that these score."""
     runs = [("default", 1.0), *((model, fraction) for model in models for fraction in fractions)]
     rates: dict[tuple[str, float], list[float]] = {run: [] for run in runs}
-    print("| model | screen | round | cutouts per s | of the default's | peak memory, MB |\n|---|---|---|---|---|---|")
+    print(
+        "| model | screen | round | cutouts per s | ratio to the default | peak memory, MB |\n|---|---|---|---|---|---|"
+    )
     with tempfile.TemporaryDirectory() as folder:
         for k in range(rounds):
             for number, (model, fraction) in enumerate(runs):
                 out = Path(folder) / f"{k}-{number}.csv"
-                # An older gridlens has no screen, and needs none where all cutouts pass.
+                # Older versions have no `screen`, which is not needed if all cutouts pass.
                 options = {} if fraction == 1.0 else {"screen": fraction}
                 (_, rate, _, _), peak = with_memory(
                     partial(measured, "processes", shards, out, workers, models=(model,), **options)
@@ -62,23 +64,23 @@ def print_rates(shards: list[Path], models: list[str], fractions: list[float], w
 
 
 def print_steps(shard: Path, models: list[str]) -> None:
-    """Print the processor time of reading, of measuring, and of each member of the models."""
+    """Print the processor time of reading, measuring, and each member of the models."""
     source = FileSource([shard])
     parts = [batch.cutouts for part in source.partitions() for batch in source.read(part) if batch.cutouts is not None]
     cutouts = CutoutSet.concatenate(parts)[:160]
 
     def tell(step: str, call: Callable[[], object], n: int = len(cutouts)) -> None:
-        # The best of three, after a first call that compiles and fills caches.
+        # The best of three calls, after a first one that compiles and fills the caches.
         best = min([processor_ms(call, n)[1] for _ in range(4)][1:])
         print(f"| {step} | {best:.2f} |", flush=True)
 
-    print("\n| step | ms for each cutout |\n|---|---|")
+    print("\n| step | ms per cutout |\n|---|---|")
     tell("reading", lambda: [list(source.read(part)) for part in source.partitions()], sum(map(len, parts)))
     tell("measuring", partial(measure, cutouts))
     rows = measure(cutouts)
     for model in ("default", *models):
         detector = load_model(model)
-        tell(f"{model}: all that follows measuring", partial(detector.score_rows, rows))
+        tell(f"{model}: everything after measuring", partial(detector.score_rows, rows))
         for member in detector.stack_.members_:
             if member.consumes == "features":
                 tell(f"{model}: member {member.name}", partial(member.predict_proba, rows.features))
@@ -93,9 +95,11 @@ def print_steps(shard: Path, models: list[str]) -> None:
 def main() -> None:
     """Print both tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", action="append", required=True, metavar="PATH", help="beside the default model")
+    parser.add_argument(
+        "--model", action="append", required=True, metavar="PATH", help="model to compare with the default"
+    )
     parser.add_argument("--screen", type=float, nargs="+", default=[1.0], help="fractions that the networks score")
-    parser.add_argument("--n", type=int, default=16_000, help="cutouts for each")
+    parser.add_argument("--n", type=int, default=16_000, help="cutouts for each model")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=2)
     arguments = parser.parse_args()

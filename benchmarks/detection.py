@@ -1,8 +1,8 @@
-"""How well the bundled model finds lenses: simulated scenes, a survey left out, controls, real images, calibration.
+"""Performance of the bundled model: simulated scenes, a survey left out, controls, real images, calibration.
 
-Run ``python benchmarks/detection.py``. Every number is computed here and now; the scenes are those of the default
-recipe, whose features are kept in a cache beside this file. Two controls stand beside every row, classifiers that see
-the brightness and the richness alone, or the metadata alone: a lens finder must owe nothing to them.
+Run ``python benchmarks/detection.py``. All numbers are computed by this run. The scenes are those of the default
+recipe, whose features are cached beside this file. Each row has two controls, classifiers that use only the brightness
+and the richness, or only the metadata. A lens finder must not depend on these.
 """
 
 import argparse
@@ -32,20 +32,20 @@ from gridlens.training._card import SNR_BINS
 
 HERE = Path(__file__).parent
 RECIPE = RECIPES["default"]
-# A third of these scenes is drawn away from the canonical geometry, and those are the ones that are looked at.
+# Only the third of these scenes that is drawn away from the canonical geometry is evaluated.
 AWAY_SCENES, AWAY_SEED = 4096, 2
-# The recipe was tuned on the card's test scenes, and not on these.
+# The recipe was tuned on the test scenes of the model card, but not on these.
 UNTOUCHED_SCENES, UNTOUCHED_SEED = 4096, 8
-# Fewer than the recipe has: a sixth of its scenes is soon learned by heart.
+# Fewer trees than in the recipe, because a sixth of its scenes is soon overfitted.
 CROSS_TREES = 300
 LEFT_OUT, LEFT_OUT_SEED, LEFT_OUT_SCENES = "kids", 4, 2048
-# Pixels of the field about injected arcs.
+# Width of the windows with injected arcs, pixels.
 WIDE = 128
 INJECTION_SEED = 5
 
 
 class Control:
-    """A classifier on a few columns, of the kind that the detector is: what they alone give away."""
+    """A classifier of the same kind as the detector, on a few columns, to show how much they alone reveal."""
 
     def __init__(self, columns: Any, train: Scenes) -> None:
         self.columns = columns
@@ -53,23 +53,23 @@ class Control:
         self.model.fit(columns(train.features), train.label)
 
     def __call__(self, X: np.ndarray) -> np.ndarray:
-        """Scores of the rows of `X`."""
+        """Return the scores of the rows of `X`."""
         return self.model.predict_proba(self.columns(X))[:, 1]
 
 
 def brightness_and_richness(X: np.ndarray) -> np.ndarray:
-    """Mean brightness of the cutout in the three bands, and the cluster's richness."""
+    """Return the mean brightness of the cutout in the three bands, and the richness of the cluster."""
     bands = [X[:, [FEATURE_NAMES.index(f"patch{k}_mean_{band}") for k in range(9)]].mean(axis=1) for band in "gri"]
     return np.column_stack([*bands, X[:, FEATURE_NAMES.index("richness")]])
 
 
 def metadata(X: np.ndarray) -> np.ndarray:
-    """The nine metadata values."""
+    """Return the nine metadata values."""
     return X[:, N_IMAGE_FEATURES:]
 
 
 def heading(text: str) -> None:
-    """Print a heading and the head of a table below it."""
+    """Print a heading and the header of the table below it."""
     print(f"\n### {text}\n")
     columns = ("arcs", "lenses", "AUROC", "TPR at FPR 0.01", "TPR at FPR 0.001")
     print(f"| {' | '.join(columns)} | control: brightness, richness | control: metadata |")
@@ -84,7 +84,7 @@ def line(name: str, y: np.ndarray, score: np.ndarray, controls: list[np.ndarray]
 
 
 def by_snr(rows: Scenes, score: np.ndarray, controls: list[Control]) -> None:
-    """Print a row for each bin of arc S/N, each against all scenes without a lens."""
+    """Print a row for each bin of arc S/N; all scenes without a lens are the negatives of each."""
     snr = rows.truth["arc_snr"].to_numpy()
     given = [control(rows.features) for control in controls]
     for name, low, high in SNR_BINS:
@@ -94,11 +94,11 @@ def by_snr(rows: Scenes, score: np.ndarray, controls: list[Control]) -> None:
 
 
 def simulated(controls: list[Control], train: Scenes) -> None:
-    """Print what the bundled model does on scenes that it has not seen, and another one on a survey left out."""
+    """Print the metrics of the bundled model on unseen scenes, and of another model on a survey left out."""
     detector = load_model("default")
     test = usable(cached_rows(RECIPE.n_test, RECIPE.test_seed, RECIPE.surveys, canonical=True))
     p = detector.predict_proba(test.features_with(RECIPE.metadata))[:, 1]
-    heading(f"Simulated, {len(p):,} scenes held out, all presets, canonical geometry")
+    heading(f"Simulated, {len(p):,} held-out scenes, all presets, canonical geometry")
     by_snr(test, p, controls)
 
     untouched = usable(cached_rows(UNTOUCHED_SCENES, UNTOUCHED_SEED, RECIPE.surveys, canonical=True))
@@ -119,7 +119,7 @@ def simulated(controls: list[Control], train: Scenes) -> None:
     heading(f"Simulated, {len(q):,} scenes of {LEFT_OUT}, by a model trained without that preset")
     by_snr(rows, q, controls)
 
-    print("\n### Calibration on the scenes held out\n")
+    print("\n### Calibration on the held-out scenes\n")
     columns = ("scenes", "expected calibration error, 15 bins of equal mass", "perfect probabilities, by chance")
     print(f"| {' | '.join(columns)} |")
     print("|---|---|---|")
@@ -130,7 +130,7 @@ def simulated(controls: list[Control], train: Scenes) -> None:
 
 
 def across_surveys(train: Scenes) -> None:
-    """Print the AUROC of a model trained on each preset alone, on scenes of every preset that it has not seen."""
+    """Print the AUROC of a model trained on each preset alone, on held-out scenes of every preset."""
     test = usable(cached_rows(RECIPE.n_test, RECIPE.test_seed, RECIPE.surveys, canonical=True))
     X, survey = test.features_with(RECIPE.metadata), test.truth["survey"].to_numpy()
     results: dict[str, dict[str, Estimate]] = {}
@@ -141,24 +141,24 @@ def across_surveys(train: Scenes) -> None:
         p = member.predict_proba(X)[:, 1]
         results[name] = {other: auroc(test.label[survey == other], p[survey == other]) for other in RECIPE.surveys}
     share = len(train.label) // len(RECIPE.surveys)
-    print(f"\n### AUROC of models trained on one preset, about {share:,} scenes each, on the scenes held out\n")
+    print(f"\n### AUROC of models trained on one preset, about {share:,} scenes each, on the held-out scenes\n")
     print(cross_table(results), flush=True)
 
 
 def sampling_floor(p: np.ndarray, repeats: int = 200) -> float:
-    """Mean calibration error that labels drawn with the probabilities `p` themselves would show."""
+    """Return the mean calibration error of labels drawn with the probabilities `p` themselves."""
     rng = np.random.default_rng(0)
     return float(np.mean([expected_calibration_error(rng.random(len(p)) < p, p, n_bins=15) for _ in range(repeats)]))
 
 
 def without(rows: Scenes, survey: str) -> Scenes:
-    """Rows of the other surveys."""
+    """Return the rows of all other surveys."""
     kept = (rows.truth["survey"] != survey).to_numpy()
     return rows[kept]
 
 
 def real(folder: Path, controls: list[Control]) -> None:
-    """Print what the bundled model does on real images, and on arcs injected into them."""
+    """Print the metrics of the bundled model on real images, and on arcs injected into them."""
     from gridlens.simulate import SceneSettings, inject_scene, scenes_to_cutouts
 
     detector = load_model("default")
@@ -171,8 +171,8 @@ def real(folder: Path, controls: list[Control]) -> None:
     heading(f"Real lenses with plain arcs against {len(empty)} windows of a real field, {NARROW} px")
     line("PS1 and DES", y.astype(int), p, [control(X) for control in controls])
     share = [f"{name} {value:.2f} (over {np.mean(p[~y] < value):.0%})" for name, value in zip(names, p[y], strict=True)]
-    print(f"\nScores, and the fraction of the field below: {', '.join(share)}.")
-    print(f"The field: median {np.median(p[~y]):.2f}, maximum {p[~y].max():.2f}.")
+    print(f"\nScores, and the fraction of the field's scores below: {', '.join(share)}.")
+    print(f"Scores of the field: median {np.median(p[~y]):.2f}, maximum {p[~y].max():.2f}.")
 
     wide = real_field(folder, WIDE)
     scenes = []
@@ -185,7 +185,9 @@ def real(folder: Path, controls: list[Control]) -> None:
     p = detector.predict_proba(X)[:, 1]
     y, snr = truth["label"].to_numpy(), truth["arc_snr"].to_numpy()
     window = np.tile(np.arange(len(wide)), 2)
-    heading(f"Arcs injected into {len(wide)} windows of the real field, {WIDE} px, against the same windows without")
+    heading(
+        f"Arcs injected into {len(wide)} windows of the real field, {WIDE} px, against the same windows without arcs"
+    )
     given = [control(X) for control in controls]
     for name, low, high in SNR_BINS:
         chosen = (y == 0) | ((snr >= low) & (snr < high))

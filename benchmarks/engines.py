@@ -1,7 +1,8 @@
-"""Threads, processes and Dask workers on the same shards: cutouts per second, and whether the tables are the same.
+"""Threads, processes and Dask workers on the same shards: cutouts per second, and whether the tables agree.
 
-Run ``python benchmarks/engines.py``; needs ``gridlens[dask]``. Each engine has two workers. The rate is that from
-the first finished part to the last, without the seconds in which workers load their libraries; these are told apart.
+Run ``python benchmarks/engines.py``; needs ``gridlens[dask]``. Each engine has two workers. The rate is measured from
+the first finished partition to the last, without the seconds in which the workers load their libraries; these are
+given separately.
 """
 
 import argparse
@@ -23,12 +24,12 @@ ENGINES = ("threads", "processes", "dask")
 def measured(
     engine: str, shards: list[Path], out: Path, workers: int, **options: Any
 ) -> tuple[float, float, float, str]:
-    """Return the seconds to the first part, the rate from there on, the seconds to rank and write, and a digest.
+    """Return the seconds to the first part, the rate after it, the seconds to rank and write, and a digest.
 
-    The rate is in cutouts per second, the digest is of the table; `options` are other parameters of `score_files`.
+    The rate is in cutouts per second, and the digest is that of the table. `options` are passed to `score_files`.
     """
     times: list[tuple[float, int]] = []
-    # Threads are for little: here they do all.
+    # Threads are normally used for small inputs only; here they score all cutouts.
     output._PROCESSES_FROM = 10**9 if engine == "threads" else 0
     begin = time.perf_counter()
     score_files(
@@ -48,8 +49,8 @@ def measured(
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--n", type=int, default=16_000, help="cutouts for each")
-    parser.add_argument("--rounds", type=int, default=2, help="of all engines, one after the other")
+    parser.add_argument("--n", type=int, default=16_000, help="cutouts for each engine")
+    parser.add_argument("--rounds", type=int, default=2, help="rounds over all engines, one after the other")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--engines", nargs="+", choices=ENGINES, default=list(ENGINES))
     arguments = parser.parse_args()
@@ -67,7 +68,7 @@ def main() -> None:
     best = {engine: max(found) for engine, found in rates.items()}
     if "processes" in best:
         of = ", ".join(f"{engine} {rate / best['processes']:.2f}" for engine, rate in best.items())
-        print(f"\nbest of {arguments.rounds}, of what processes do: {of}")
+        print(f"\nbest of {arguments.rounds} rounds, relative to processes: {of}")
 
 
 if __name__ == "__main__":

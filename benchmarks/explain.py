@@ -1,9 +1,9 @@
-"""What the bundled model leans on: contributions, ablations by group, the same clusters with and without their arcs.
+"""Information used by the bundled model: contributions, ablations by group, clusters with and without their arcs.
 
-Run ``python benchmarks/explain.py``. Every table is of simulated scenes that the model has not seen, those of
-``deep.py``, of all six surveys and the canonical geometry. Ablations learn once more without a group of features; its
-columns are 0 in training and test, and members are joined by the weights of the bundled model. Speeds are those of the
-machine and of what else it does.
+Run ``python benchmarks/explain.py``. All tables are of unseen simulated scenes, those of ``deep.py``, of all six
+surveys and with the canonical geometry. Ablations retrain the members without a group of features, whose columns are 0
+in the training and test scenes, and combine them with the weights of the bundled model. Speeds depend on the machine
+and its load.
 """
 
 import argparse
@@ -33,56 +33,56 @@ from gridlens.stacking._stack import member_log_odds
 from gridlens.training import RECIPES
 
 RECIPE = RECIPES["default"]
-# Scenes of `deep.py`: how many, their seed and their surveys.
+# Scenes of `deep.py`: number, seed and surveys.
 LEFT_OUT = "kids"
 OWN = tuple(name for name in SIMULATED_SURVEYS if name != LEFT_OUT)
 TRAIN = ((4000, 401, OWN),)
 TEST = ((2048, 407, OWN), (1024, 403, OWN), (1024, 409, (LEFT_OUT,)))
 PAIR_SEED = 17
 N_TIMED, N_TOLD = 2000, 10_000
-# Fewer than the recipe has: an eighth of its scenes is soon learned by heart.
+# Fewer trees than in the recipe, because an eighth of its scenes is soon overfitted.
 ABLATION_TREES = 300
 MEASURES = {
     "AUROC": partial(auroc, n_boot=300),
     "average precision": partial(average_precision, n_boot=300),
     "TPR at FPR 0.01": partial(tpr_at_fpr, fpr=0.01, n_boot=300),
 }
-# Position is constant, and the bundled model sees no metadata.
+# Without "position", which is constant, and "metadata", which the bundled model does not use.
 GROUPS = ("arc shape", "arc colour", "intensity", "colour", "edges", "geometry")
 LIGHT = ("intensity", "colour", "edges")
 ARC = ("arc shape", "arc colour")
-# What is taken away, by what the table calls it.
+# Groups that are removed, by the name of the row in the table.
 ABLATIONS = {
     **{f"without {group}": (group,) for group in ("intensity", "colour", "edges", "geometry", *ARC)},
     "without either of arcs": ARC,
     "arcs alone": (*LIGHT, "geometry"),
 }
-# What a lens finder must owe nothing to, and columns of the truth that know it.
+# Columns of the truth that a lens finder must not depend on.
 NUISANCES = ("seeing", "depth", "redshift", "richness", "bcg_mag_r")
 _STRONGEST = 10
 _EDGE_PATCHES = [0, 1, 2, 3, 5, 6, 7, 8]
 
 
 def head(*columns: str) -> None:
-    """Print the head of a table."""
+    """Print the header of a table."""
     print(f"| {' | '.join(columns)} |")
     print("|" + "---|" * len(columns), flush=True)
 
 
 def interval(values: np.ndarray) -> str:
-    """The mean of values, with its 95 % interval of bootstrap draws."""
+    """Format the mean of values with its 95 % bootstrap interval."""
     rng = np.random.default_rng(0)
     draws = values[rng.integers(0, len(values), (1000, len(values)))].mean(axis=1)
     return f"{values.mean():+.2f} [{np.quantile(draws, 0.025):+.2f}, {np.quantile(draws, 0.975):+.2f}]"
 
 
 def timed(detector: LensDetector, test: Scenes, examples: Path) -> None:
-    """Print how long contributions, LightGBM's own, and a candidate sheet take."""
+    """Print the time of contributions, of LightGBM's own contributions, and of a candidate sheet."""
     X = np.resize(test.features_with(RECIPE.metadata), (N_TIMED, len(FEATURE_NAMES)))
     explainer = Explainer(detector)
     explainer.explain(X[:64])
-    print(f"\n### Speed, {N_TOLD:,} cutouts through the default stack, from {N_TIMED:,}\n")
-    head("what", "s", "of which the processors worked")
+    print(f"\n### Speed, {N_TOLD:,} cutouts through the default stack, extrapolated from {N_TIMED:,}\n")
+    head("task", "s", "processor time, s")
     for jobs in (1, 2):
         for member in detector.stack_.members_:
             member.set_params(n_jobs=jobs)
@@ -94,7 +94,7 @@ def timed(detector: LensDetector, test: Scenes, examples: Path) -> None:
     wall, work = (
         times * seconds for seconds in _seconds(partial(booster.predict, pred_contrib=True, num_threads=2), X[:few])
     )
-    print(f"| `lightgbm` by LightGBM's `pred_contrib`, 2 threads, from {few} rows | {wall:.0f} | {work:.0f} |")
+    print(f"| `lightgbm` with LightGBM's `pred_contrib`, 2 threads, from {few} rows | {wall:.0f} | {work:.0f} |")
     cutout = CutoutSet.read(examples / "simulated.npz")[:1]
     with tempfile.TemporaryDirectory() as folder:
         write_candidate_sheet(explainer, cutout, folder)
@@ -103,14 +103,14 @@ def timed(detector: LensDetector, test: Scenes, examples: Path) -> None:
 
 
 def _seconds(function, *arguments) -> tuple[float, float]:
-    """Seconds that a call takes, and those that this process's threads worked in it."""
+    """Return the wall time of a call and the processor time of this process during it, s."""
     wall, work = time.perf_counter(), time.process_time()
     function(*arguments)
     return time.perf_counter() - wall, time.process_time() - work
 
 
 def leans(detector: LensDetector, test: Scenes, found: Explanation) -> None:
-    """Print contributions by group and feature, what shuffles lose, and how well each group alone tells lenses."""
+    """Print the contributions by group and feature, the losses by permutation, and the AUROC of each group alone."""
     X, y = test.features_with(RECIPE.metadata), test.label
     groups = by_group(found)
     print(f"\n### Contributions in {len(y):,} scenes, {int(y.sum()):,} with a lens; base {found.base:+.2f}\n")
@@ -118,9 +118,9 @@ def leans(detector: LensDetector, test: Scenes, found: Explanation) -> None:
     head(
         "group",
         "mean abs",
-        "mean in lenses less mean in others",
+        "mean in lenses minus mean in others",
         "AUROC of its contributions alone",
-        "log loss gained by a shuffle",
+        "increase of log loss by permutation",
     )
     for row in importance(found, n_boot=300).itertuples():
         values = groups[row.name].to_numpy()
@@ -136,20 +136,17 @@ def leans(detector: LensDetector, test: Scenes, found: Explanation) -> None:
     lost = permutation_importance(detector, X, y, by="feature", names=list(table["name"]), n_repeats=1)
     lost = lost.set_index("name")["loss"]
     print("\n### The ten strongest features, over all patches\n")
-    head("feature", "mean abs", "log loss gained by a shuffle")
+    head("feature", "mean abs", "increase of log loss by permutation")
     for row in table.itertuples():
         print(f"| {row.name} | {Estimate(row.mean_abs, row.low, row.high)} | {lost[row.name]:.4f} |", flush=True)
 
 
 def ablations(detector: LensDetector, train: Scenes, test: Scenes, jobs: int) -> None:
-    """Print what is lost where a group is not there to be learned."""
+    """Print the losses of members retrained without a group of features."""
     weights = detector.stack_.weights_
     base = _fitted_without((), train, test, weights)
     rest = Parallel(n_jobs=jobs)(delayed(_fitted_without)(of, train, test, weights) for of in ABLATIONS.values())
-    print(
-        f"\n### Learned once more without a group: {len(train.label):,} scenes to learn from, "
-        f"{len(test.label):,} held out\n"
-    )
+    print(f"\n### Retrained without a group: {len(train.label):,} training scenes, {len(test.label):,} held out\n")
     head("model", *MEASURES, *(f"loss in {name}" for name in MEASURES))
     print(f"| all | {' | '.join(str(measure(test.label, base)) for measure in MEASURES.values())} | | | |", flush=True)
     for name, score in zip(ABLATIONS, rest, strict=True):
@@ -162,7 +159,7 @@ def ablations(detector: LensDetector, train: Scenes, test: Scenes, jobs: int) ->
 
 
 def _fitted_without(groups: tuple[str, ...], train: Scenes, test: Scenes, weights: np.ndarray) -> np.ndarray:
-    """Log-odds of the test scenes by members that never saw these groups."""
+    """Return the log-odds of the test scenes by members trained without these groups."""
     gone = [FEATURE_NAMES.index(name) for group in groups for name in FEATURE_GROUPS[group]]
     X, T = train.features_with(RECIPE.metadata), test.features_with(RECIPE.metadata)
     X[:, gone] = T[:, gone] = 0.0
@@ -175,7 +172,10 @@ def _fitted_without(groups: tuple[str, ...], train: Scenes, test: Scenes, weight
 
 
 def pairs(detector: LensDetector, n: int, test: Scenes, found: Explanation) -> None:
-    """Print what arcs change in the same clusters, whether these are told from others without, and when seen worse."""
+    """Print the effect of arcs and of image quality on the same clusters, and how their arc-free images compare.
+
+    Without their arcs, the clusters of lenses should be indistinguishable from other clusters.
+    """
     settings = SceneSettings(lens_fraction=1.0, varied_fraction=0.0)
     scenes = Parallel(n_jobs=2)(delayed(simulate_scene)(PAIR_SEED, k, settings) for k in range(n))
     truth = pd.DataFrame([scene.truth for scene in scenes])
@@ -192,7 +192,7 @@ def pairs(detector: LensDetector, n: int, test: Scenes, found: Explanation) -> N
     change = (by_group(with_arcs) - by_group(without))[fine]
     total = (with_arcs.log_odds - without.log_odds)[fine]
     snr = truth["arc_snr"].to_numpy()[fine]
-    print(f"\n### The same {int(fine.sum()):,} clusters with their arcs and without: change in log-odds\n")
+    print(f"\n### The same {int(fine.sum()):,} clusters with and without their arcs: change in log-odds\n")
     bins = (("all", 0.0, np.inf), ("over 300", 300.0, np.inf), ("100 to 300", 100.0, 300.0), ("under 100", 0.0, 100.0))
     head("arc S/N", "lenses", "stack", *GROUPS, "score rises in")
     for name, low, high in bins:
@@ -202,7 +202,7 @@ def pairs(detector: LensDetector, n: int, test: Scenes, found: Explanation) -> N
         print(f"| {name} | {chosen.sum()} | {interval(total[chosen])} | {cells} | {share} |", flush=True)
 
     others = test.label == 0
-    print(f"\n### Clusters of lenses without their arcs against the {others.sum():,} held out that are none: AUROC\n")
+    print(f"\n### Lens clusters without their arcs against the {others.sum():,} held-out non-lenses: AUROC\n")
     head("stack", *GROUPS)
     y = np.repeat([1, 0], [fine.sum(), others.sum()])
     scores = [np.concatenate([without.log_odds[fine], found.log_odds[others]])]
@@ -210,8 +210,8 @@ def pairs(detector: LensDetector, n: int, test: Scenes, found: Explanation) -> N
         scores.append(np.concatenate([by_group(without)[group][fine], by_group(found)[group][others]]))
     print(f"| {' | '.join(str(auroc(y, score, n_boot=300)) for score in scores)} |", flush=True)
 
-    print("\n### The clusters without arcs, seen worse: change in log-odds\n")
-    head("what was done", "stack", *GROUPS)
+    print("\n### The clusters without arcs in degraded images: change in log-odds\n")
+    head("degradation", "stack", *GROUPS)
     versions = {
         "noise 1.6 times as strong, 0.5 mag less deep": (1.6, 0.0),
         "noise 2.5 times as strong, 1 mag less deep": (2.5, 0.0),
@@ -237,14 +237,14 @@ def seen_worse(cutouts: CutoutSet, noise: float, blur: float) -> CutoutSet:
         grain = rng.normal(size=image.shape) * band_noise(image)
         good = np.isfinite(image)
         waves = np.fft.rfft2(np.where(good, image, 0.0), axes=(0, 1)) * transfer
-        # The blur takes noise away, which comes back with the noise that is added.
+        # The added noise also replaces the noise that the blur removes.
         waves += np.fft.rfft2(grain, axes=(0, 1)) * np.sqrt(noise**2 - transfer**2)
         pixels[k] = np.where(good, np.fft.irfft2(waves, s=(height, width), axes=(0, 1)), image)
     return CutoutSet(pixels, bcg_xy=cutouts.bcg_xy, pixel_scale=cutouts.pixel_scale, metadata=cutouts.metadata)
 
 
 def shortcuts(test: Scenes, found: Explanation) -> None:
-    """Print what the score of scenes without a lens hangs on beside arcs, and whether the simulator gives it away."""
+    """Print what the score of scenes without a lens correlates with besides arcs, and whether lenses differ in it."""
     X, y = found.features, test.label
     groups = by_group(found)
     score = found.log_odds
@@ -252,10 +252,10 @@ def shortcuts(test: Scenes, found: Explanation) -> None:
     known = {name: test.truth[name].to_numpy(dtype=np.float64) for name in NUISANCES}
     known["arc candidates, patches with one"] = _patches(X, "elongation", lambda values: values > 0.0).sum(axis=1)
     known["edge density, mean of the patches"] = _patches(X, "edge_density", lambda values: values).mean(axis=1)
-    print("\n### What the score of scenes without a lens goes with\n")
+    print("\n### Correlations of the score of scenes without a lens\n")
     head(
-        "what",
-        "AUROC of it alone, lenses against others",
+        "quantity",
+        "its AUROC alone, lenses against others",
         "rank correlation with the score",
         "with the contributions of intensity",
         "false positives at FPR 0.01: lowest third",
@@ -271,8 +271,8 @@ def shortcuts(test: Scenes, found: Explanation) -> None:
         rates = [100.0 * (score[chosen][third == k] > bound).mean() for k in (1, 3)]
         print(f"| {name} | {alone} | {rho:+.2f} | {rho_light:+.2f} | {rates[0]:.1f} % | {rates[1]:.1f} % |", flush=True)
 
-    print("\n### Surveys: share of lenses simulated, AUROC within each, false positives at FPR 0.01 in all\n")
-    head("survey", "share of lenses", "AUROC", "false positives", "mean log-odds without a lens")
+    print("\n### Surveys: fraction of lenses, AUROC within each, false positives at an overall FPR of 0.01\n")
+    head("survey", "fraction of lenses", "AUROC", "false positives", "mean log-odds without a lens")
     for survey in sorted(test.truth["survey"].unique()):
         rows = (test.truth["survey"] == survey).to_numpy()
         rate = 100.0 * (score[rows & (y == 0)] > bound).mean()
@@ -283,9 +283,9 @@ def shortcuts(test: Scenes, found: Explanation) -> None:
     edge = found.values[
         :, [k for k, name in enumerate(FEATURE_NAMES) if name.startswith(tuple(f"patch{p}_" for p in _EDGE_PATCHES))]
     ].sum(axis=1)
-    print("\n### Patches: AUROC of what they add\n")
+    print("\n### Patches: AUROC of their contributions\n")
     head("patches", "AUROC")
-    for name, values in (("the middle one", middle), ("the eight about it", edge)):
+    for name, values in (("central patch", middle), ("the eight outer patches", edge)):
         print(f"| {name} | {auroc(y, values, n_boot=300)} |", flush=True)
 
 
@@ -294,7 +294,7 @@ def _patches(X: np.ndarray, name: str, what) -> np.ndarray:
 
 
 def scenes(sets: tuple[tuple[int, int, tuple[str, ...]], ...]) -> Scenes:
-    """Features and truth of these sets, those of rejected cutouts left out."""
+    """Return the features and truth of these sets, without rejected cutouts."""
     parts = [cached_cutouts(*which) for which in sets]
     measured = Measured.concatenate([part.measured.without_cutouts() for part in parts])
     return usable(Scenes(measured, pd.concat([part.truth for part in parts], ignore_index=True)))
@@ -303,8 +303,8 @@ def scenes(sets: tuple[tuple[int, int, tuple[str, ...]], ...]) -> Scenes:
 def main() -> None:
     """Print all tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--pairs", type=int, default=300, help="clusters that are looked at with and without arcs")
-    parser.add_argument("--jobs", type=int, default=2, help="processes")
+    parser.add_argument("--pairs", type=int, default=300, help="clusters to compare with and without their arcs")
+    parser.add_argument("--jobs", type=int, default=2, help="number of processes")
     arguments = parser.parse_args()
     train, test = scenes(TRAIN), scenes(TEST)
     detector = load_model("default")
