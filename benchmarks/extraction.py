@@ -1,9 +1,9 @@
-"""How fast cutouts become features: against the reference, by threads, size and stage, from a cold start, in memory.
+"""Speed and memory of feature extraction: compared with the reference, by threads, size and stage, from a cold start.
 
 python benchmarks/extraction.py
 
-The cutouts are the simulated examples, flipped and turned. A time is the best of several, because other work on a
-machine only ever adds to it; a ratio is the median over rounds in which both ran one after the other.
+The cutouts are the simulated examples, flipped and turned. A time is the best of several, because other load on the
+machine can only add to it. A ratio is the median over rounds in which both ran one after the other.
 """
 
 import os
@@ -65,7 +65,7 @@ print(before, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, features.nbyte
 
 
 def best_of(action: Callable[[], Any], repeats: int = 7) -> float:
-    """Seconds of the fastest of several runs."""
+    """Return the time of the fastest of several runs, s."""
     times = []
     for _ in range(repeats):
         begin = time.perf_counter()
@@ -75,21 +75,21 @@ def best_of(action: Callable[[], Any], repeats: int = 7) -> float:
 
 
 def times_as_long(slow: Callable[[], Any], fast: Callable[[], Any], rounds: int = 7) -> tuple[float, float]:
-    """Ratio of two times, the median over rounds in which both ran one after the other, and the fastest slow one, s.
+    """Return the median ratio of two times over rounds in which both run in turn, and the shortest time of `slow`, s.
 
-    A machine changes its pace from second to second, for both alike.
+    The speed of a machine changes from second to second, but alike for both.
     """
     pairs = [(best_of(slow, 1), best_of(fast, 1)) for _ in range(rounds)]
     return float(np.median([a / b for a, b in pairs])), min(a for a, _ in pairs)
 
 
 def all_turned(pixels: np.ndarray) -> np.ndarray:
-    """Cutouts in their eight flips and quarter turns, in the order of `dihedral`: (8, n, H, W, 3)."""
+    """Return the cutouts in their eight flips and quarter turns (8, n, H, W, 3), in the order of `dihedral`."""
     return np.stack([[turned(image, version) for image in pixels] for version in range(N_TURNS)])
 
 
 def resized(pixels: np.ndarray, size: int) -> np.ndarray:
-    """Cutouts of another size about the same centre: cut, or continued by their mirror image."""
+    """Return the cutouts in another size about the same centre, cropped or padded with their mirror image."""
     before = (size - pixels.shape[1]) // 2
     if before < 0:
         return pixels[:, -before : size - before, -before : size - before]
@@ -98,7 +98,7 @@ def resized(pixels: np.ndarray, size: int) -> np.ndarray:
 
 
 def speed(cutouts: CutoutSet) -> float:
-    """Print the time of a cutout and the reference's, and return the first, s."""
+    """Print the time per cutout and that of the reference implementation; return the first, s."""
     extractor = GridPatchExtractor()
     few = cutouts[:N_NAIVE]
     extractor.transform(few)
@@ -107,19 +107,19 @@ def speed(cutouts: CutoutSet) -> float:
         lambda: [extractor.transform(few) for _ in range(64)],
     )
     one = best_of(lambda: extractor.transform(cutouts)) / len(cutouts)
-    print(f"{len(cutouts)} cutouts of {cutouts.pixels.shape[1]} px, one thread: {1e3 * one:.2f} ms a cutout.")
+    print(f"{len(cutouts)} cutouts of {cutouts.pixels.shape[1]} px, one thread: {1e3 * one:.2f} ms per cutout.")
     print(f"The reference takes {1e3 * slow / N_NAIVE:.0f} ms on {N_NAIVE} of them, {64 * ratio:.0f} times as long.")
     rng = np.random.default_rng(0)
     places = rng.uniform(50, 77, (len(cutouts), 2))
     moved = CutoutSet(cutouts.pixels, bcg_xy=places, pixel_scale=cutouts.pixel_scale)
     away = best_of(lambda: extractor.transform(moved)) / len(cutouts)
-    print(f"With the BCG at another place in each cutout: {1e3 * away:.2f} ms.")
+    print(f"With the BCG at a different position in each cutout: {1e3 * away:.2f} ms.")
     return one
 
 
 def threads(cutouts: CutoutSet, one: float) -> None:
-    """Print the gain by threads."""
-    print("\n| threads | ms a cutout | times one thread |\n|---|---|---|")
+    """Print the gain from threads."""
+    print("\n| threads | ms per cutout | speed over one thread |\n|---|---|---|")
     print(f"| 1 | {1e3 * one:.2f} | 1 |")
     many = CutoutSet.concatenate([cutouts] * 4)
     n = 2
@@ -131,8 +131,8 @@ def threads(cutouts: CutoutSet, one: float) -> None:
 
 
 def sizes(pixels: np.ndarray) -> None:
-    """Print the time by the side of the cutout."""
-    print("\n| side, px | ms a cutout | ns a pixel and band |\n|---|---|---|")
+    """Print the time by the size of the cutout."""
+    print("\n| side, px | ms per cutout | ns per pixel and band |\n|---|---|---|")
     for size in SIZES:
         cutouts = CutoutSet(np.ascontiguousarray(resized(pixels, size)), pixel_scale=0.5)
         GridPatchExtractor().transform(cutouts[:1])
@@ -141,7 +141,7 @@ def sizes(pixels: np.ndarray) -> None:
 
 
 def repeated(function: Any) -> Callable[..., None]:
-    """A compiled loop over a kernel, because only kernels can call most _kernels."""
+    """Return a compiled loop over a kernel, because most kernels can only be called from compiled code."""
 
     @numba.njit(nogil=True)
     def loop(n, *arguments):
@@ -152,7 +152,7 @@ def repeated(function: Any) -> Callable[..., None]:
 
 
 def stages(pixels: np.ndarray) -> None:
-    """Print what each stage of the kernel costs, on the same cutouts."""
+    """Print the time of each stage of the kernel, on the same cutouts."""
     size = pixels.shape[1]
     work = _kernels.make_workspace(size)
     xy, scale, centre = np.full((1, 2), (size - 1) / 2), np.full(1, 0.5), (size - 1) / 2
@@ -173,7 +173,7 @@ def stages(pixels: np.ndarray) -> None:
                     runs, count, work.parent, work.sizes, work.areas, work.members[k], work.bounds[k]
                 )
 
-    # A part of another kernel takes no packed arguments.
+    # `repeated` does not work here, because this function is a part of another kernel.
     @numba.njit(nogil=True)
     def choose(n, x, y, scale, work):
         for _ in range(n):
@@ -207,8 +207,8 @@ def stages(pixels: np.ndarray) -> None:
         ) / n / len(pixels)
         n_rings = np.int64(work.place[2])
         rings = (work.order, work.start, work.lower, work.weight)
-        take("BCG's rings, once a place", loops["rings"], size, centre, centre, work.keys, *rings)
-        take("BCG's rings, once a place", loops["shares"], size, n_rings, work.lower, work.weight, work.shares)
+        take("BCG's rings, once per position", loops["rings"], size, centre, centre, work.keys, *rings)
+        take("BCG's rings, once per position", loops["shares"], size, n_rings, work.lower, work.weight, work.shares)
         prepared = (work.planes, work.good, work.sigma, work.keys, work.values, work.sample)
         take("bad pixels, noise, sky, S/N", loops["prepare"], one[0], *prepared)
         for b in range(3):
@@ -226,23 +226,23 @@ def stages(pixels: np.ndarray) -> None:
         image = (work.maps[0], work.maps[1], work.sigma, work.fluxes, work.profile, work.shares, n_rings)
         take("patches", loops["light"], work.planes, *image, work.lines, work.columns, work.sums, row[0])
     total["arc candidates"] = total.pop("components and arc candidates") - total["components"]
-    whole, once = total.pop("all"), total.pop("BCG's rings, once a place")
-    print("\n| stage | microseconds | share |\n|---|---|---|")
+    whole, once = total.pop("all"), total.pop("BCG's rings, once per position")
+    print("\n| stage | microseconds | fraction |\n|---|---|---|")
     for stage, seconds in total.items():
         print(f"| {stage} | {1e6 * seconds:.0f} | {seconds / whole:.0%} |")
     print(f"| the whole kernel | {1e6 * whole:.0f} | 100% |")
-    print(f"\nThe rings about the BCG, computed anew where it moves: {1e6 * once:.0f} microseconds.", flush=True)
+    print(f"\nThe rings around the BCG, computed once per position: {1e6 * once:.0f} microseconds.", flush=True)
 
 
 def child(code: str, *arguments: str, **changes: str) -> list[float]:
-    """Numbers that a fresh interpreter prints."""
+    """Return the numbers that `code` prints in a new interpreter."""
     env = {**os.environ, "PYTHONPATH": str(ROOT), **changes}
     done = subprocess.run([sys.executable, "-c", code, *arguments], env=env, capture_output=True, text=True, check=True)
     return [float(word) for word in done.stdout.split()]
 
 
 def start_and_memory() -> None:
-    """Print what the first cutout costs and what a long run adds to memory."""
+    """Print the time of the first cutout, and the extra memory of long runs."""
     with tempfile.TemporaryDirectory() as folder:
         cold, warm = (child(FIRST, NUMBA_CACHE_DIR=folder)[0] for _ in range(2))
     print(f"\nFirst cutout on a new machine: {cold:.1f} s, of which {cold - warm:.1f} compile; ", end="")
@@ -251,11 +251,11 @@ def start_and_memory() -> None:
     for n in (200, 2000):
         before, after, output = child(PEAK, str(n))
         extra = ((after - before) * unit - output) / 2**20
-        print(f"Memory that {n} cutouts take on two threads beside input and output: {max(extra, 0.0):.0f} MB.")
+        print(f"Memory for {n} cutouts on two threads, beyond input and output: {max(extra, 0.0):.0f} MB.")
 
 
 def symmetry(pixels: np.ndarray) -> None:
-    """Print how well `dihedral` foretells the features of turned cutouts."""
+    """Print how well `dihedral` predicts the features of turned cutouts."""
     versions = all_turned(pixels)
     flat = CutoutSet(np.ascontiguousarray(versions.reshape(-1, *pixels.shape[1:])), pixel_scale=0.5)
     again = GridPatchExtractor().transform(flat)[:, :306].reshape(8, len(pixels), 9, 34)[1:]
@@ -279,7 +279,7 @@ def symmetry(pixels: np.ndarray) -> None:
 
 
 def main() -> None:
-    """Print all of it."""
+    """Print all results."""
     begin = time.perf_counter()
     examples = CutoutSet.read(EXAMPLES).pixels
     pixels = np.ascontiguousarray(all_turned(examples).reshape(-1, *examples.shape[1:]))

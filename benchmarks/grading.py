@@ -1,8 +1,8 @@
-"""Measure grading: weights, consensus, the store, and what rounds of grading and retraining bring.
+"""Measure grading: weights, consensus, the store, and the gain from rounds of grading and retraining.
 
-Run ``python benchmarks/grading.py``, or ``--part`` for some of it: `weights`, `consensus`, `store`, `loop` (one loop of
-200 grades) and `replay` (four rounds of 100 by strategy, with a plot). The pools of the last two are 20,000 simulated
-cutouts, a hundredth of them lenses; they are measured once and kept in ``benchmarks/.cache``.
+Run ``python benchmarks/grading.py``, or select parts with ``--part``: `weights`, `consensus`, `store`, `loop` (one
+round of 200 grades) and `replay` (four rounds of 100 by strategy, with a plot). The pools of the last two are 20,000
+simulated cutouts, one in a hundred with a lens. They are measured once and cached in ``benchmarks/.cache``.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ POOLS = {
 
 
 def pool(name: str, jobs: int) -> tuple[Path, dict[str, int]]:
-    """Return a feature cache of 20,000 simulated cutouts, and their truth by id."""
+    """Return a feature cache of 20,000 simulated cutouts and their truth by id."""
     cache, truth = (HERE / ".cache" / f"grading-{name}.{kind}" for kind in ("parquet", "csv"))
     if not truth.exists():
         cache.parent.mkdir(exist_ok=True)
@@ -64,7 +64,7 @@ def pool(name: str, jobs: int) -> tuple[Path, dict[str, int]]:
 
 
 def share_scenes(folder: Path) -> None:
-    """Simulate the scenes beside the grades once for all replays."""
+    """Make all replays share the simulated training scenes that are added to the grades."""
     made: dict[str, OldRows] = {}
     simulated = replay.old_rows
 
@@ -87,7 +87,7 @@ def replayed(name: str, jobs: int, **options: object) -> pd.DataFrame:
 
 
 def loop_table(jobs: int, seeds: int = 1) -> pd.DataFrame:
-    """Return what one loop of 200 grades by one grader changes on the objects that are left."""
+    """Return the effect of one round of 200 grades by one grader on the remaining objects."""
     lines = []
     for name, what in POOLS.items():
         for seed in range(seeds):
@@ -111,7 +111,7 @@ def loop_table(jobs: int, seeds: int = 1) -> pd.DataFrame:
 
 
 def shown(table: pd.DataFrame) -> str:
-    """Return a table as text."""
+    """Format a table as text."""
     return table.to_string(index=False, float_format=lambda value: f"{value:.3f}")
 
 
@@ -119,7 +119,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--part", action="append", choices=PARTS, help="can be repeated; all by default")
     parser.add_argument("--jobs", type=int, default=2, help="processes")
-    parser.add_argument("--seeds", type=int, default=3, help="draws of the queues and graders of the part loop")
+    parser.add_argument("--seeds", type=int, default=3, help="draws of the queues and graders in the part loop")
     parser.add_argument("--out", type=Path, default=None, help="folder for the plot of the replay")
     chosen = parser.parse_args()
     parts = chosen.part or PARTS
@@ -141,7 +141,7 @@ def main() -> None:
         draw_replay(table, folder / "replay.png")
         table.to_csv(folder / "replay.csv", index=False)
         first = table[table["strategy"] == WITHOUT]
-        print(f"drawn in {folder}; without retraining {np.max(first['recall']):.3f} of the lenses are found")
+        print(f"plot in {folder}; without retraining, {np.max(first['recall']):.3f} of the lenses are found")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Scores of the bundled model on 20,000 simulated cutouts that it has not seen, one in a hundred with a lens.
+"""Scores of the bundled model on 20,000 unseen simulated cutouts, one in a hundred with a lens.
 
 python benchmarks/held_out.py FOLDER
 
-Writes FOLDER/scores.csv and FOLDER/truth.csv, for `gridlens evaluate`. The features are kept in
+Writes FOLDER/scores.csv and FOLDER/truth.csv for `gridlens evaluate`. The features are cached in
 `benchmarks/.cache/`.
 """
 
@@ -20,7 +20,7 @@ N_SCENES, SEED, PREVALENCE = 20_000, 11, 0.01
 
 
 def main() -> None:
-    """Write both tables."""
+    """Write the tables of scores and truth."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     folder: Path = parser.parse_args().folder

@@ -1,13 +1,14 @@
-"""Models that learn from arcs injected into a survey's own images, beside the bundled model.
+"""Models trained on arcs injected into a survey's own images, compared with the bundled models.
 
-Run ``python benchmarks/injection.py``: for HSC, SDSS and KiDS, `gridlens.train(inject_into=...)` learns from windows of
-some fields, and both models score the windows of the others, without and with arcs of other ingredients than those of
-the training (HST galaxies behind two-halo and dPIE clusters, see ``_other_skies.py``). Folds are by image; the KiDS
-field, which is one image, is cut into strips. Intervals are 95 % of a bootstrap over parts of the sky, paired.
+Run ``python benchmarks/injection.py``. For HSC, SDSS and KiDS, `gridlens.train(inject_into=...)` trains a model on
+windows of some fields. It and the bundled models score the windows of the other fields, with and without arcs that are
+made differently from the training arcs (HST galaxies behind two-halo and dPIE clusters, see ``_other_skies.py``). Folds
+are by image; the KiDS field, a single image, is cut into strips. Intervals are 95 %, from a paired bootstrap over parts
+of the sky.
 
-None of the images shows a cluster: the windows are those around bright red galaxies, and they serve several times,
-moved and turned, since there are few. Of HSC there are nine: the training splits their copies, which makes its own
-test too easy, and leaves that on other fields as it is.
+None of the images shows a cluster. The windows are around bright red galaxies, and because there are few, they are
+used several times, moved and turned. HSC has only nine, so the training splits their copies. This makes the test within
+the training too easy, but does not affect the test on other fields.
 """
 
 import argparse
@@ -29,18 +30,18 @@ from gridlens.simulate._observe import sky_noise
 SURVEYS = ("hsc", "sdss", "kids")
 FOLDS = 3
 FEWEST_WINDOWS = 20
-# Members beside the bundled model, which is not fitted again.
+# Members in addition to the bundled model, which is not refitted.
 MEMBERS = ("lightgbm", "patch", "embedding")
 MODELS = ("`default`", "`deep`", "trained on the windows")
-# Windows to inject arcs into, each without its pair, and their seed.
+# Number of windows to inject arcs into, and their seed; only the versions without an arc are used.
 POOL, POOL_SEED = 384, 809
 
 
 def fold_of(groups: np.ndarray) -> np.ndarray:
-    """Return the fold of each part of the sky, named "image-x-y": whole images, or strips of the only one."""
+    """Return the fold of each part of the sky, named "image-x-y": by image, or by strip if there are too few images."""
     places = pd.DataFrame([name.split("-") for name in groups], columns=["image", "x", "y"]).astype(int)
     column = places["image"] if places["image"].nunique() >= FOLDS else places["x"]
-    # In the order of the sky, so that strips are whole, with as many windows in each as can be.
+    # Ranks along x give contiguous strips with similar numbers of windows.
     ranks = column.rank(method="average").to_numpy()
     if places["image"].nunique() >= FOLDS:
         return pd.factorize(column)[0] % FOLDS
@@ -48,18 +49,18 @@ def fold_of(groups: np.ndarray) -> np.ndarray:
 
 
 def pool_of(folder: Path, survey: str) -> OtherSky:
-    """Return windows of a survey, moved and turned, of which those without an arc are a pool."""
+    """Return windows of a survey, moved and turned; those without an arc are the pool."""
     return injected_windows(folder, survey, POOL, POOL_SEED)
 
 
 def clusters_of(pool: OtherSky) -> np.ndarray:
-    """Return the clusters that the training may split the pool by: windows, or single copies where these are few."""
+    """Return the cluster labels for splits of the pool: the windows or, if there are few, their single copies."""
     windows = pool.truth["window"].to_numpy()
     return windows if len(np.unique(windows)) >= FEWEST_WINDOWS else np.arange(len(windows))
 
 
 def zero_point(cutouts: CutoutSet, survey: str) -> float:
-    """Return the zero point that makes the noise that of the survey's depth, as for the arcs of the test."""
+    """Return the zero point at which the noise is that of the survey's depth, as assumed for the test arcs."""
     preset = complete_survey(survey)
     units = []
     for pixels, scale in zip(cutouts.pixels, cutouts.pixel_scale, strict=True):
@@ -69,7 +70,7 @@ def zero_point(cutouts: CutoutSet, survey: str) -> float:
 
 
 def scores_of(survey: str, pool: OtherSky, sky: OtherSky) -> np.ndarray:
-    """Return log-odds of the rows by models that have not seen their fields; print the null controls."""
+    """Return the log-odds of the rows by models trained on other fields; print the null controls."""
     every = np.concatenate([pool.groups, sky.groups])
     folds = fold_of(every)
     of_pool, of_sky = folds[: len(pool.groups)], folds[len(pool.groups) :]
@@ -98,10 +99,10 @@ def scores_of(survey: str, pool: OtherSky, sky: OtherSky) -> np.ndarray:
                 random_state=0,
             )
         held = np.flatnonzero(of_sky == fold)
-        # Log-odds: the calibrations of three models, each on few windows, have ties at the top.
+        # Log-odds, because the calibrated probabilities of the three models, from few windows, have ties at the top.
         score[held] = trained.detector.decision_function(windows[held])
         null = re.search(r"AUROC of (.*?) on", trained.card)
-        print(f"{survey}, fold {fold + 1}: null injection {null[1] if null else 'not on the card'}", flush=True)
+        print(f"{survey}, fold {fold + 1}: null injection {null[1] if null else 'not in the model card'}", flush=True)
     return score
 
 

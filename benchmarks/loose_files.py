@@ -1,8 +1,8 @@
-"""Loose FITS triplets, NAME_g.fits, NAME_r.fits and NAME_i.fits, beside npz shards of the same cutouts.
+"""Speed of loose FITS triplets, NAME_g.fits, NAME_r.fits and NAME_i.fits, and of npz shards of the same cutouts.
 
-Run ``python benchmarks/loose_files.py``. It prints how long the command ``gridlens score``
-takes on both, what listing, reading and measuring the triplets take of a processor, and what a list of many names
-takes, of empty files that are made for it. The files have just been written, so that the disk is not asked.
+Run ``python benchmarks/loose_files.py``. It prints the time of the command ``gridlens score`` on both, the processor
+time of listing, reading and measuring the triplets, and the cost of listing the names of many empty files. The files
+have just been written, so they are read from memory and not from disk.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from gridlens.sources import FileSource
 
 _DISTINCT = 64
 _SHARD = 500
-# The cards that a survey's pipeline adds to those of the image, the WCS and the photometry.
+# Number of header cards from a survey's pipeline, beside those of the image, the WCS and the photometry.
 _OTHER_CARDS = 60
 _LISTING = """
 import pathlib, sys, time
@@ -54,7 +54,7 @@ def _name(k: int) -> str:
 
 
 def _header(side: int, k: int, band: str) -> fits.Header:
-    """Return the header of one band as a survey's cutout service writes it, with a position of its own."""
+    """Return the header of one band as a survey's cutout service writes it, with a different position for each `k`."""
     cards: list[tuple[str, object, str]] = [
         ("SIMPLE", True, "conforms to FITS standard"),
         ("BITPIX", -32, "array data type"),
@@ -85,7 +85,7 @@ def _header(side: int, k: int, band: str) -> fits.Header:
 
 
 def write_triplets(folder: Path, scenes: list[np.ndarray], n: int) -> None:
-    """Write `n` triplets, each at a place of its own on the sky."""
+    """Write `n` triplets, each at a different position on the sky."""
     folder.mkdir()
     for k in range(n):
         pixels = scenes[k % len(scenes)]
@@ -105,7 +105,7 @@ def write_shards(folder: Path, scenes: list[np.ndarray], n: int) -> None:
 
 
 def command_seconds(folder: Path, jobs: int) -> float:
-    """Return the wall time of ``gridlens score`` from its start to its end."""
+    """Return the wall time of the command ``gridlens score``."""
     out = folder.with_suffix(".csv")
     arguments = ["score", str(folder), "--out", str(out), "--jobs", str(jobs), "--overwrite"]
     start = time.perf_counter()
@@ -114,19 +114,19 @@ def command_seconds(folder: Path, jobs: int) -> float:
 
 
 def print_commands(folder: Path, n: int, jobs: int, rounds: int) -> None:
-    """Print how long the command takes on triplets and on shards, one after the other, and their ratio."""
+    """Print the time of the command on triplets and on shards, and the ratio of their rates."""
     names = ("triplets", "shards")
     seconds = {name: min(command_seconds(folder / name, jobs) for _ in range(rounds)) for name in names}
     print(f"| `gridlens score`, {n:,} cutouts, --jobs {jobs} | s in all | cutouts per s, in all |")
     print("|---|---|---|")
     for name, label in zip(names, ("FITS triplets", "npz shards"), strict=True):
         print(f"| {label} | {seconds[name]:.1f} | {n / seconds[name]:.0f} |")
-    print(f"\nTriplets have {seconds['shards'] / seconds['triplets']:.2f} of the rate of shards.\n")
+    print(f"\nThe rate of triplets is {seconds['shards'] / seconds['triplets']:.2f} times that of shards.\n")
 
 
 def print_stages(folder: Path, n: int) -> None:
-    """Print what the stages take of a processor, for each cutout; other work on the machine hardly changes that."""
-    # Libraries are loaded once, however many triplets there are.
+    """Print the processor time of each stage per cutout, which hardly depends on other load."""
+    # Loading the libraries takes the same time for any number of triplets, so it is not timed.
     warm = FileSource(folder / "triplets" / "cluster0000000_*.fits")
     measure(next(iter(warm.read(warm.partitions()[0]))).cutouts, "all", 1)
     start = time.process_time()
@@ -150,7 +150,7 @@ def print_stages(folder: Path, n: int) -> None:
             pass
     rows = {**times, "listing, reading and measuring": sum(times.values())}
     rows["reading with a catalogue"] = time.process_time() - start
-    print("| stage | ms of a processor per triplet | triplets per s of a processor |")
+    print("| stage | processor time per triplet, ms | triplets per s of processor time |")
     print("|---|---|---|")
     for stage, taken in rows.items():
         print(f"| {stage} | {1e3 * taken / n:.3f} | {n / taken:.0f} |")
@@ -158,7 +158,7 @@ def print_stages(folder: Path, n: int) -> None:
 
 
 def print_listing(folder: Path, n: int) -> None:
-    """Print what it takes to list `n` names, in a process of its own."""
+    """Print the time and the memory of listing `n` names, measured in a separate process."""
     many, few = folder / "many", folder / "few"
     for place, count in ((many, n), (few, 3)):
         place.mkdir()
@@ -170,8 +170,8 @@ def print_listing(folder: Path, n: int) -> None:
     print("|---|---|")
     print(f"| s to list and group them | {seconds:.1f} |")
     print(f"| s to split them into {partitions:.0f} partitions | {splitting:.1f} |")
-    print(f"| bytes of memory a name, at the peak | {peak / n:.0f} |")
-    print(f"| bytes of memory a name, from then on | {held / n:.0f} |")
+    print(f"| bytes of memory per name, peak | {peak / n:.0f} |")
+    print(f"| bytes of memory per name, afterwards | {held / n:.0f} |")
 
 
 def main() -> None:
@@ -179,7 +179,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--n", type=int, default=4000, help="triplets")
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--rounds", type=int, default=2, help="of the commands; the fastest is printed")
+    parser.add_argument("--rounds", type=int, default=2, help="rounds of the commands; the fastest is printed")
     parser.add_argument("--names", type=int, default=1_000_000, help="files to list; 0 for none")
     arguments = parser.parse_args()
     print(f"Load of the machine before: {os.getloadavg()[0]:.1f}\n")

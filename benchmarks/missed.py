@@ -1,8 +1,8 @@
-"""Compare which lenses a model with a network finds and the classic one does not, and the reverse.
+"""Lenses found only by a model with a network, or only by the classic model.
 
-Run ``python benchmarks/missed.py --model deep --classic default``: at a false positive rate of 0.01 of either, the
-lenses that one, the other, both or neither finds, by what they are like, and a contact sheet of those that one alone
-finds, ``docs/missed/NAME-only.jpg``. The scenes are the untouched ones of ``benchmarks/deep.py``.
+Run ``python benchmarks/missed.py --model deep --classic default``. It prints how many lenses of which properties one,
+the other or neither model finds at a false positive rate of 0.01 each, and draws a contact sheet of the lenses that
+only one model finds, ``docs/missed/NAME-only.jpg``. The scenes are the untouched ones of ``benchmarks/deep.py``.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from gridlens.reports import draw_contact_sheet
 
 HERE = Path(__file__).parent
 FPR = 0.01
-# Edges of bins of the truth, and the name of each in the table.
+# Columns of the truth, with their titles in the table and the edges of their bins.
 BINS = {
     "arc_snr": ("arc S/N", (0.0, 30.0, 100.0, 300.0, math.inf)),
     "theta_e": ("Einstein radius, arcsec", (0.0, 8.0, 12.0, 16.0, math.inf)),
@@ -30,17 +30,17 @@ BINS = {
     "source_gr": ("g-r of the source, mag", (-math.inf, 0.2, 0.5, 0.8, math.inf)),
     "bcg_mag_r": ("r of the BCG, mag", (0.0, 17.0, 18.0, 19.0, math.inf)),
 }
-# Pictures of a sheet.
+# Number of pictures on a sheet, columns and resolution.
 SHOWN, COLUMNS, DPI = 24, 8, 72
 
 
 def found_by(score: np.ndarray, label: np.ndarray) -> np.ndarray:
-    """Return whether each row scores above the threshold with a false positive rate of `FPR`, (n,) bool."""
+    """Return whether each row scores above the threshold at a false positive rate of `FPR`, (n,) bool."""
     return np.asarray(score > np.quantile(score[label == 0], 1.0 - FPR, method="higher"))
 
 
 def described(truth: pd.DataFrame) -> pd.DataFrame:
-    """Return the truth of lenses with the columns of the table: a label of a bin for each property."""
+    """Return the bin labels of the properties of lenses, with the columns of the table."""
     truth = truth.assign(length_to_width=truth["arc_length"] / truth["arc_width"])
     columns = {}
     for name, (title, edges) in BINS.items():
@@ -56,8 +56,11 @@ def described(truth: pd.DataFrame) -> pd.DataFrame:
 
 
 def print_counts(lenses: pd.DataFrame, deep: np.ndarray, classic: np.ndarray, names: tuple[str, str]) -> None:
-    """Print how many lenses of each bin either model finds, (n,) bool, and how many it alone finds."""
-    print(f"| | | lenses | {names[0]} | {names[1]} | {names[0]} alone | {names[1]} alone | neither |")
+    """Print the fraction of lenses in each bin that each model finds, and the numbers that only one or neither finds.
+
+    `deep` and `classic` are masks (n,) of the lenses that the models find.
+    """
+    print(f"| | | lenses | {names[0]} | {names[1]} | only {names[0]} | only {names[1]} | neither |")
     print("|---|---|---|---|---|---|---|---|")
     counts = pd.DataFrame(
         {
@@ -80,7 +83,7 @@ def print_counts(lenses: pd.DataFrame, deep: np.ndarray, classic: np.ndarray, na
 
 
 def draw_sheet(detector: LensDetector, scenes: Scenes, path: Path) -> None:
-    """Draw the scenes, best first by the detector, into a JPEG file."""
+    """Draw the scenes that the detector scores highest, best first, into a JPEG file."""
     table = detector.score_cutouts(scenes.cutouts)
     figure = draw_contact_sheet(table.head(SHOWN), scenes.cutouts, columns=COLUMNS)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -89,11 +92,11 @@ def draw_sheet(detector: LensDetector, scenes: Scenes, path: Path) -> None:
 
 
 def main() -> None:
-    """Print the table, and draw the sheets."""
+    """Print the table and draw the sheets."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="deep", help="the model with a network")
-    parser.add_argument("--classic", default="default", help="the model without")
-    parser.add_argument("--n", type=int, default=OWN_SCENES, help="scenes; others than the default are a trial")
+    parser.add_argument("--classic", default="default", help="the model without a network")
+    parser.add_argument("--n", type=int, default=OWN_SCENES, help="number of scenes; change it for a quick trial")
     parser.add_argument("--out", type=Path, default=HERE.parent / "docs" / "missed", help="folder of the sheets")
     arguments = parser.parse_args()
     scenes = usable(cached_cutouts(arguments.n, OWN_SEED, SIMULATED_SURVEYS))

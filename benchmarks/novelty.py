@@ -1,7 +1,7 @@
-"""Measure the flag of unusual cutouts: nearby spirals that fill the field, ordinary scenes, real windows, real lenses.
+"""The flag of unusual cutouts on nearby spirals that fill the field, ordinary scenes, real windows and real lenses.
 
-Run ``python benchmarks/novelty.py --model deep``: for each kind of cutout the number, the fraction that is flagged with
-its 95 % interval, the median p-value, and the fraction that scores above 0.9. No model has learned from any of them.
+Run ``python benchmarks/novelty.py --model deep``. It prints, for each kind of cutout, the number, the flagged fraction
+with its 95 % interval, the median p-value, and the fraction that scores above 0.9. No model was trained on any of them.
 """
 
 import argparse
@@ -26,12 +26,12 @@ SPIRALS, SPIRAL_SEED = 256, 5
 SCENES, SCENE_SEED = 1024, 617
 FACTORS = (1.0, 1.5, 2.0, 3.0, 4.0)
 HIGH = 0.9
-# Rows that are timed.
+# Number of rows in the timing.
 TIMED = 2048
 
 
 def windows(folder: Path, survey: str) -> CutoutSet:
-    """Return the windows of a survey as its images hold them, each around a bright red galaxy."""
+    """Return the windows of a survey around bright red galaxies, cut out of the unchanged images."""
     found = survey_windows(folder, survey)
     pixels, places, scales = [], [], []
     for window in found.windows:
@@ -45,13 +45,13 @@ def windows(folder: Path, survey: str) -> CutoutSet:
 
 
 def scenes(label: int) -> CutoutSet:
-    """Return canonical scenes without a lens, or all with one."""
+    """Return canonical scenes that all have a lens (`label` 1) or all have none (0)."""
     settings = SceneSettings(varied_fraction=0.0, lens_fraction=float(label))
     return scenes_to_cutouts([simulate_scene(SCENE_SEED, index, settings) for index in range(SCENES // 2)])
 
 
 def kinds(folder: Path) -> Iterator[tuple[str, list[CutoutSet]]]:
-    """Yield the kinds of cutouts; the real ones are missing where the folder is."""
+    """Yield the kinds of cutouts, the real ones only if the folder exists."""
     yield "scenes without a lens", [scenes(0)]
     yield "scenes with a lens", [scenes(1)]
     yield "simulated spirals that fill the field", [nearby_spirals(SPIRALS, SPIRAL_SEED)]
@@ -79,20 +79,20 @@ def row(name: str, detector: LensDetector, sets: list[CutoutSet]) -> str:
 
 
 def main() -> None:
-    """Print the table, and the time of the p-value."""
+    """Print the table and the time of the p-value."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="default")
     parser.add_argument("--real", type=Path, default=HERE.parents[1] / "shared" / "data", help="folder of real images")
     arguments = parser.parse_args()
     detector = load_model(arguments.model)
-    print("| cutouts | number | flagged | median p-value | score above 0.9 | flagged of these |")
+    print("| cutouts | number | flagged | median p-value | score above 0.9 | of which flagged |")
     print("|---|---|---|---|---|---|")
     for name, sets in kinds(arguments.real):
         print(row(name, detector, sets), flush=True)
     features = np.repeat(measure(nearby_spirals(8, SPIRAL_SEED)).features, TIMED // 8, axis=0)
     start = time.process_time()
     novelty_of(detector.novelty_, features)
-    print(f"\nThe p-value takes {(time.process_time() - start) / TIMED * 1e3:.2f} ms of one core a cutout.")
+    print(f"\nThe p-value takes {(time.process_time() - start) / TIMED * 1e3:.2f} ms of processor time per cutout.")
 
 
 if __name__ == "__main__":

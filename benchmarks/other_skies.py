@@ -1,9 +1,9 @@
-"""Measure models on other skies than the training scenes'.
+"""Performance of models on skies that differ from the training scenes.
 
-Run ``python benchmarks/other_skies.py --model default --model PATH``: the AUROC and the completeness at a false
-positive rate of 0.01 on each set of ``_other_skies.py``, their means over the sets (a), (b) and (c), and the
-differences to the first model. Intervals are 95 % of a bootstrap over groups that all models share. The sets are made
-once and kept in ``benchmarks/.cache/``.
+Run ``python benchmarks/other_skies.py --model default --model PATH``. It prints the AUROC and the completeness at a
+false positive rate of 0.01 on each set of ``_other_skies.py``, their means over the sets (a), (b) and (c), and the
+differences from the first model. Intervals are 95 %, from a bootstrap over groups that all models share. The sets are
+made once and cached in ``benchmarks/.cache/``.
 """
 
 import argparse
@@ -31,11 +31,11 @@ SECOND_SCENES, SECOND_SEED = 1536, 613
 DRAWS = 500
 
 Values = dict[str, np.ndarray]
-"""for each metric (models, 1 + draws): the value on all rows, then those of the bootstrap"""
+"""for each metric (models, 1 + draws): the value on all rows, then the values of the bootstrap draws"""
 
 
 def all_sets(folder: Path, presets: Sequence[str]) -> dict[str, list[OtherSky]]:
-    """Return the parts of each set; the real ones are missing where the folder is."""
+    """Return the skies of each set; the sets that need real images are left out if `folder` does not exist."""
     sets = {"(a)": [unseen_preset(name, PRESET_SCENES, PRESET_SEED) for name in presets]}
     if folder.is_dir():
         sets["(b)"] = [injected_windows(folder, name, PAIRS, WINDOW_SEED) for name in REAL_SURVEYS]
@@ -45,7 +45,7 @@ def all_sets(folder: Path, presets: Sequence[str]) -> dict[str, list[OtherSky]]:
 
 
 def measured(sky: OtherSky, scores: list[np.ndarray], random_state: int) -> Values:
-    """Return each metric of each model, on all rows and in draws of groups that the models share."""
+    """Return the metrics of each model, on all rows and in bootstrap draws of groups that the models share."""
     usable = np.isfinite(np.stack(scores)).all(axis=0)
     label, kept = sky.label[usable], [score[usable] for score in scores]
     found = {name: np.full((len(scores), 1 + DRAWS), np.nan) for name in METRICS}
@@ -59,12 +59,12 @@ def measured(sky: OtherSky, scores: list[np.ndarray], random_state: int) -> Valu
 
 
 def mean(parts: list[Values]) -> Values:
-    """Return the mean over parts, draw by draw: the parts are drawn independently."""
+    """Return the mean over parts for each draw; the draws of different parts are independent."""
     return {name: np.mean([part[name] for part in parts], axis=0) for name in METRICS}
 
 
 def cell(values: np.ndarray, sign: str = "") -> str:
-    """Return the value and the interval of one row of `Values`."""
+    """Format the value and the interval of one row of `Values`."""
     if math.isnan(values[0]):
         return "not resolvable"
     low, high = np.nanpercentile(values[1:], [2.5, 97.5])
@@ -87,7 +87,7 @@ def main() -> None:
         "--real", type=Path, default=HERE.parents[1] / "shared" / "data", help="folder with the real images"
     )
     parser.add_argument(
-        "--preset", action="append", help="preset of set (a), which no model was trained on; can be repeated"
+        "--preset", action="append", help="preset of set (a) that no model was trained on; can be repeated"
     )
     arguments = parser.parse_args()
     models = {name: load_model(name) for name in arguments.model or ["default"]}
@@ -95,14 +95,14 @@ def main() -> None:
 
 
 def print_table(models: Mapping[str, Any], folder: Path, presets: Sequence[str] = PRESETS) -> None:
-    """Print the measures of each model on each set, and the differences to the first model.
+    """Print the metrics of each model on each set, and the differences from the first model.
 
-    A model is a `LensDetector`, or anything else with its `predict_proba`.
+    A model is a `LensDetector` or any object with the same `predict_proba`.
     """
     names = list(models)
     sets = all_sets(folder, presets)
     if len(sets) == 1:
-        print(f"Sets (b), (c) and (d): not measured, there is no folder {folder}.")
+        print(f"Sets (b), (c) and (d): skipped, because there is no folder {folder}.")
     against = [f"{name}, against {names[0]}" for name in METRICS]
     head = ["set", "lenses / others / groups", "model", *METRICS, *against]
     print(f"\n| {' | '.join(head)} |\n|" + "---|" * len(head), flush=True)

@@ -1,8 +1,8 @@
-"""Learning from positives and unlabelled rows: against the paper, against another package, on simulated clusters.
+"""Learning from positives and unlabelled rows, compared with the paper and another package, and on simulated clusters.
 
 python benchmarks/pu.py [--seeds 10] [--draw docs/pu-bias.png]
 
-Prints tables. Needs the extra `dev`; the simulated cutouts' features are kept in `benchmarks/.cache/`.
+Prints tables. Needs the extra `dev`. The features of the simulated cutouts are cached in `benchmarks/.cache/`.
 """
 
 import argparse
@@ -31,7 +31,7 @@ from gridlens.pu import ElkanNotoClassifier, NNPULGBMClassifier
 
 
 class Problem(NamedTuple):
-    """Rows with known classes to learn from and to test on."""
+    """Training and test rows with known classes."""
 
     name: str
     X: np.ndarray
@@ -41,10 +41,10 @@ class Problem(NamedTuple):
 
 
 def sets(seed: int) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-    """The data sets: name, rows, class. Those that are generated are new for each seed."""
+    """Yield the name, the rows and the classes of each data set; generated data differ for each seed."""
     digits, cancer = load_digits(), load_breast_cancer()
     rng = np.random.default_rng(seed)
-    # Even against odd, as the paper takes MNIST.
+    # Even against odd digits, as the paper does with MNIST.
     yield "digits, even against odd", digits.data, digits.target % 2 == 0
     yield "breast cancer, malignant", cancer.data, cancer.target == 0
     for separation, prior, n in ((1.5, 0.4, 4000), (3.0, 0.4, 4000), (3.0, 0.05, 10_000)):
@@ -55,22 +55,22 @@ def sets(seed: int) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
 
 
 def problems(seed: int) -> Iterator[Problem]:
-    """The data sets that are not rare, split anew for each seed."""
+    """Yield the data sets without rare positives, with a different split for each seed."""
     for name, X, y in islice(sets(seed), 4):
         X, test_X, y, test_y = train_test_split(X, y.astype(int), test_size=0.4, stratify=y, random_state=seed)
         yield Problem(name, X, y, test_X, test_y)
 
 
 def mean_and_error(values: list[float], form: str = "{:.1f}") -> str:
-    """Mean and its standard error."""
+    """Format the mean and its standard error."""
     return f"{form.format(np.mean(values))} ± {form.format(np.std(values, ddof=1) / np.sqrt(len(values)))}"
 
 
 def kiryo(n_seeds: int) -> None:
-    """Print the comparison of Kiryo et al. 2017: errors of PN, uPU and nnPU with a flexible model."""
-    print("\n### Test errors, %, of PN, uPU and nnPU, the set-up of Kiryo et al. 2017\n")
-    print("Positives drawn apart from the unlabelled rows; 100 trees of 8 leaves; PN gets, as in the paper,")
-    print("as many negatives as make its error bound that of PU learning, (pi_n / 2 pi_p)^2 n_p.\n")
+    """Print the comparison of Kiryo et al. 2017, the errors of PN, uPU and nnPU with a flexible model."""
+    print("\n### Test errors, %, of PN, uPU and nnPU in the set-up of Kiryo et al. 2017\n")
+    print("Positives drawn separately from the unlabelled rows; 100 trees of 8 leaves. As in the paper, PN gets the")
+    print("number of negatives at which its error bound equals that of PU learning, (pi_n / 2 pi_p)^2 n_p.\n")
     print("| data | positives | unlabelled | PN | uPU | nnPU |\n|---|---|---|---|---|---|")
     errors: dict[str, dict[str, list[float]]] = {}
     sizes: dict[str, tuple[int, int]] = {}
@@ -102,14 +102,10 @@ def kiryo(n_seeds: int) -> None:
 
 
 def against(n_seeds: int) -> None:
-    """Print ranking and calibration of probabilities beside pulearn's, on the same folds and with the same trees."""
-    print("\n### Against pulearn and plain LightGBM on labelled against unlabelled\n")
-    print(
-        f"One set of rows, 30 % of the positives labelled; out of 3 folds, mean and standard error of {n_seeds} seeds."
-    )
-    print(
-        "Calibration error: expected, 15 bins of equal mass; probabilities above 1, which pulearn gives, count as 1.\n"
-    )
+    """Print the ranking and the calibration compared with pulearn, on the same folds and with the same trees."""
+    print("\n### Comparison with pulearn, and with plain LightGBM on labelled against unlabelled rows\n")
+    print(f"30 % of the positives labelled; out-of-fold, 3 folds; mean and standard error of {n_seeds} seeds.")
+    print("Expected calibration error in 15 bins of equal mass; probabilities of pulearn above 1 count as 1.\n")
     print("| trees | data | | average precision | AUROC | calibration error |\n|---|---|---|---|---|---|")
     found = Parallel(n_jobs=2)(delayed(against_once)(seed) for seed in range(n_seeds))
     errors: dict[tuple[str, str], list[float]] = {}
@@ -124,7 +120,7 @@ def against(n_seeds: int) -> None:
 
 
 def against_once(seed: int) -> dict[tuple[str, str, str], tuple[float, float, float]]:
-    """Average precision, AUROC and calibration error, by trees, data set and method."""
+    """Return the average precision, the AUROC and the calibration error, by trees, data set and method."""
     warnings.simplefilter("ignore")
     slow = {"learning_rate": 0.05, "num_leaves": 15, "reg_lambda": 1.0}
     results = {}
@@ -153,10 +149,10 @@ def against_once(seed: int) -> dict[tuple[str, str, str], tuple[float, float, fl
 
 
 def main() -> None:
-    """Print all of it."""
+    """Print all tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--draw", type=Path, help="draw bias and spread of c and of the prior into this file")
+    parser.add_argument("--draw", type=Path, help="file for a figure of the bias and spread of c and of the prior")
     arguments: Any = parser.parse_args()
     start = time.perf_counter()
     kiryo(arguments.seeds)

@@ -1,8 +1,8 @@
-"""Randomised scenes to learn from: their gain on other skies, by the ingredients that are randomised.
+"""Gain on other skies from randomised training scenes, by the ingredients that are randomised.
 
-Run ``python benchmarks/randomisation.py``: the compact network learns the same number of scenes of the same seed, which
-differ only in what is randomised in them. The tables are those of ``architectures.py``, whose cache they share. Needs
-``gridlens[deep]``.
+Run ``python benchmarks/randomisation.py``. The compact network is trained on the same number of scenes of the same
+seed, which differ only in the ingredients that are randomised. The tables have the form of those of
+``architectures.py`` and share its cache. Needs ``gridlens[deep]``.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from other_skies import HERE
 from gridlens.simulate import RANDOMISED
 
 GALAXIES = ("galaxies", "sources", "impostors")
-# Names of rows: ingredients, and the fraction of the scenes in which they are randomised.
+# Randomised ingredients, and the fraction of the scenes in which they are randomised, by the name of the row.
 VARIANTS = {
     "none": ((), 0.0),
     "all, in half of the scenes": (RANDOMISED, 0.5),
@@ -28,10 +28,10 @@ VARIANTS = {
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--scenes", type=int, default=4096, help="scenes to learn from")
+    parser.add_argument("--scenes", type=int, default=4096, help="training scenes")
     parser.add_argument("--epochs", type=int, default=12)
-    parser.add_argument("--held-out", type=int, default=1536, help="canonical scenes to test on")
-    parser.add_argument("--jobs", type=int, default=1, help="processes that simulate, and threads of the networks")
+    parser.add_argument("--held-out", type=int, default=1536, help="canonical test scenes")
+    parser.add_argument("--jobs", type=int, default=1, help="processes of the simulation and threads of the networks")
     parser.add_argument(
         "--real", type=Path, default=HERE.parents[1] / "shared" / "data", help="folder with the real images"
     )

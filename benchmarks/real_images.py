@@ -1,9 +1,9 @@
-"""What the bundled model makes of real images: scores, the arcs that it looked at, and what matching the PSFs changes.
+"""The bundled model on real images: scores, arc candidates, and the effect of matching the PSFs.
 
 python benchmarks/real_images.py FOLDER [--draw docs/real-images]
 
-FOLDER holds the sets `ps1`, `des_j0330`, `cfhtls_kids_humvi` and `sl2s_group`; what is absent is left out, in as many
-words. Pictures are drawn of the sets that may be redistributed. Prints the tables of docs/real-images.md.
+FOLDER holds the sets `ps1`, `des_j0330`, `cfhtls_kids_humvi` and `sl2s_group`; missing sets are reported and skipped.
+Pictures are drawn only of sets that may be redistributed. Prints the tables of docs/real-images.md.
 """
 
 import argparse
@@ -30,14 +30,14 @@ SETS = {
     "cfhtls_kids_humvi": "CFHTLS and KiDS test fields, no cluster lens known",
     "sl2s_group": "CFHTLS, the group lens SL2S J021411-040502",
 }
-# Where a person sees an arc on these images, and where none is known.
+# Images with an arc visible by eye, and images without a known arc.
 PLAIN = {name for names in PLAIN_LENSES.values() for name in names}
 NONE_KNOWN = {"CFHTLS-test", "KiDS-test"}
 FORMS = {"score": ".2f", "arc_distance": ".2f", "arcness": ".2f", "arc_color_gr": ".2f", "arc_snr": ".0f"}
 
 
 def verdict(name: str, score: float) -> str:
-    """Whether the score at even prevalence agrees with what a person sees."""
+    """Return whether the score at even prevalence agrees with a visual inspection."""
     if not np.isfinite(score):
         return "rejected"
     if name in PLAIN:
@@ -48,7 +48,7 @@ def verdict(name: str, score: float) -> str:
 
 
 def table_of(folder: Path) -> tuple[pd.DataFrame, dict[str, CutoutSet]]:
-    """Scores of a folder, and its cutouts by name."""
+    """Return the scores of a folder, and its cutouts by name."""
     table = score_batches(load_model(), read_batches(folder), prevalence=1e-3)
     cutouts = {one.ids[0]: one for batch in read_batches(folder) if batch.cutouts is not None for one in batch.cutouts}
     return table, cutouts
@@ -66,7 +66,7 @@ def show(title: str, table: pd.DataFrame) -> None:
 
 
 def blue_map(cutout: CutoutSet) -> np.ndarray:
-    """The contract's blue map of a cutout, in units of its own scatter."""
+    """Return the blue map of a cutout, as in the feature contract, in units of its scatter."""
     work = _kernels.make_workspace(cutout.pixels.shape[1])
     pixels = cutout.pixels.view()
     pixels.flags.writeable = False
@@ -78,7 +78,7 @@ def blue_map(cutout: CutoutSet) -> np.ndarray:
 
 
 def psf_fwhm(path: Path, pixel_scale: float) -> float:
-    """FWHM of a PSF image, arcsec."""
+    """Return the FWHM of a PSF image, arcsec."""
     image = np.squeeze(fits.getdata(path)).astype(float)
     middle = (np.array(image.shape[::-1]) - 1) / 2
     side = min(image.shape) - 1 + min(image.shape) % 2
@@ -86,7 +86,7 @@ def psf_fwhm(path: Path, pixel_scale: float) -> float:
 
 
 def matched(folder: Path, seeing: dict[str, dict[str, float]]) -> dict[str, tuple[CutoutSet, CutoutSet]]:
-    """Cutouts of a folder on their own pixels, as they are and with the bands brought to one seeing."""
+    """Return the cutouts of a folder on their own pixels, unmatched and with all bands matched to one seeing."""
     pairs = {}
     for name in sorted(seeing):
         plain = {band: folder / f"{name}_{band}.fits" for band in "gri"}
@@ -106,7 +106,7 @@ def matched(folder: Path, seeing: dict[str, dict[str, float]]) -> dict[str, tupl
 
 
 def show_matching(pairs: dict[str, tuple[CutoutSet, CutoutSet]], seeing: dict[str, dict[str, float]]) -> None:
-    """Print what matching changes: rings in the blue map, and scores."""
+    """Print the effect of matching on rings in the blue map and on the scores."""
     model = load_model()
     print("\n| name | FWHM in g, r, i, arcsec | pixels of the blue map beyond 5 of its scatter | below -5 | score |")
     print("|---|---|---|---|---|")
@@ -122,7 +122,7 @@ def show_matching(pairs: dict[str, tuple[CutoutSet, CutoutSet]], seeing: dict[st
 
 
 def draw(target: Path, table: pd.DataFrame, cutouts: dict[str, CutoutSet]) -> None:
-    """Draw the cutouts of a set with the arc candidate of each."""
+    """Draw the cutouts of a set with their arc candidates."""
     sheet = draw_contact_sheet(table, cutouts.values(), columns=min(5, len(table)))
     sheet.savefig(target, dpi=130, pil_kwargs={"quality": 85})
 
@@ -143,23 +143,23 @@ def draw_matching(target: Path, pairs: dict[str, tuple[CutoutSet, CutoutSet]]) -
 
 
 def main() -> None:
-    """Print the tables, draw the pictures."""
+    """Print the tables and draw the pictures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--draw", type=Path, help="Folder for the pictures.")
+    parser.add_argument("--draw", type=Path, help="folder for the pictures")
     arguments = parser.parse_args()
     if arguments.draw is not None:
         arguments.draw.mkdir(parents=True, exist_ok=True)
     for name, title in SETS.items():
         folder = arguments.folder / name
         if not folder.is_dir():
-            print(f"\n### {title}\n\nNot there: {folder}.")
+            print(f"\n### {title}\n\nSkipped, because there is no folder {folder}.")
             continue
         table, cutouts = table_of(folder)
         show(title, table)
         if arguments.draw is not None and name != "sl2s_group":
             draw(arguments.draw / f"{name}.jpg", table, cutouts)
-    print("\n### Bands brought to one seeing (`--match-psf`)")
+    print("\n### Bands matched to one seeing (`--match-psf`)")
     pairs: dict[str, tuple[CutoutSet, CutoutSet]] = {}
     seeing: dict[str, dict[str, float]] = {}
     if (arguments.folder / "ps1").is_dir():

@@ -1,10 +1,10 @@
-"""Distance of simulated scenes from real windows, by a classifier that is to tell them apart.
+"""Two-sample test of simulated scenes against real windows.
 
-Run ``python benchmarks/realism.py``: for each survey of real windows, a two-sample test (Lopez-Paz & Oquab 2017) by
-LightGBM on the image features, out of fold, with folds by part of the sky. An AUROC of 0.5 means that no difference was
-found, 1 that each cutout is recognised. The columns are the scenes as they are drawn by default and with
-``SceneSettings(realistic_fraction=1.0)``. No real window is a cluster, so scenes with one red galaxy instead of a
-cluster stand beside the scenes that models learn from.
+Run ``python benchmarks/realism.py``. For each survey of real windows, it makes a two-sample test (Lopez-Paz & Oquab
+2017) with LightGBM on the image features, out of fold, with folds by part of the sky. An AUROC of 0.5 means that no
+difference was found, 1 that every cutout is recognised. The columns are the default scenes and those with
+``SceneSettings(realistic_fraction=1.0)``. No real window shows a cluster, so in addition to the training scenes the
+test uses scenes with one red galaxy instead of a cluster.
 """
 
 import argparse
@@ -28,11 +28,11 @@ HERE = Path(__file__).parent
 SETTINGS = {"before": SceneSettings(), "after": SceneSettings(realistic_fraction=1.0)}
 SCENES, SEED = 400, 811
 FOLDS, DRAWS = 5, 300
-# Windows whose noise is measured.
+# Number of windows in the noise measurement.
 MEASURED = 60
-# The first scenes compile.
+# Numbers of timed scenes and of untimed ones before them, which include compilation.
 TIMED, WARM = 200, 4
-# The place of the BCG in its cutout is a matter of the cut, and not of the sky.
+# Not used, because the position of the BCG depends on how the cutout is cut, and not on the sky.
 _LEFT_OUT = ("geometry", "position")
 CENTRE, OUTSIDE = "centre patch alone", "outer patches alone"
 
@@ -58,7 +58,7 @@ PARTS = (
 
 
 def weighted_auroc(label: np.ndarray, score: np.ndarray, weight: np.ndarray) -> float:
-    """Return the probability that a real row scores above a simulated one, rows drawn by weight."""
+    """Return the probability that a real row scores above a simulated one, for rows drawn by weight."""
     order = np.argsort(score, kind="stable")
     score, label, weight = score[order], label[order], weight[order]
     _, tied = np.unique(score, return_inverse=True)
@@ -69,7 +69,7 @@ def weighted_auroc(label: np.ndarray, score: np.ndarray, weight: np.ndarray) -> 
 
 
 def weights(label: np.ndarray, groups: np.ndarray) -> np.ndarray:
-    """Return weights that give each side the same total and the parts of a side the same weight."""
+    """Return weights that give both classes the same total, and all groups of a class the same weight."""
     _, group, counts = np.unique(groups, return_inverse=True, return_counts=True)
     weight = 1.0 / counts[group]
     for side in (0, 1):
@@ -78,11 +78,11 @@ def weights(label: np.ndarray, groups: np.ndarray) -> np.ndarray:
 
 
 def out_of_fold(features: np.ndarray, label: np.ndarray, groups: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Return the score of each row by a classifier that saw no row of its group."""
+    """Return the out-of-fold score of each row, with folds by group."""
     rng = np.random.default_rng(0)
     fold = np.empty(len(label), dtype=np.int64)
     for side in (0, 1):
-        # Both sides are spread evenly over the folds, however few groups one has.
+        # Distribute both classes evenly over the folds, even if one has few groups.
         names, group = np.unique(groups[label == side], return_inverse=True)
         fold[label == side] = (rng.permutation(len(names)) % FOLDS)[group]
     score = np.empty(len(label))
@@ -103,7 +103,7 @@ def out_of_fold(features: np.ndarray, label: np.ndarray, groups: np.ndarray, wei
 
 
 def two_sample(real: Sky, simulated: Sky, columns: np.ndarray) -> tuple[float, float, float]:
-    """Return the AUROC of a classifier of real against simulated rows, and its interval by a bootstrap of groups."""
+    """Return the AUROC of a classifier of real against simulated rows, with its interval from a bootstrap of groups."""
     features = np.concatenate([real.features, simulated.features])[:, columns]
     label = np.repeat([1, 0], [len(real.features), len(simulated.features)])
     groups = np.concatenate([real.groups, simulated.groups])
@@ -121,7 +121,7 @@ def two_sample(real: Sky, simulated: Sky, columns: np.ndarray) -> tuple[float, f
 
 
 def single_features(real: Sky, simulated: Sky, count: int) -> list[str]:
-    """Return the features that differ most alone, one a name of the contract: AUROC and both medians."""
+    """Return the features with the largest differences, one patch per name: AUROC of the feature and both medians."""
     found: dict[str, tuple[float, str]] = {}
     for column in columns_of("all"):
         patch, name = FEATURE_NAMES[column].split("_", 1)
@@ -134,7 +134,7 @@ def single_features(real: Sky, simulated: Sky, count: int) -> list[str]:
 
 
 def noise_correlation(windows: Backgrounds) -> np.ndarray:
-    """Return the correlation of the sky's noise in r at 1, 2 and 3 pixels along a row, medians over the windows."""
+    """Return the median correlation, over the windows, of the sky noise in r at lags of 1, 2 and 3 pixels in a row."""
     cutouts = windows.cutouts()
     found = []
     for pixels in cutouts.pixels[:MEASURED]:
@@ -149,7 +149,7 @@ def noise_correlation(windows: Backgrounds) -> np.ndarray:
 
 
 def cell(values: tuple[float, float, float]) -> str:
-    """Return a value with its interval."""
+    """Format a value with its interval."""
     return f"{values[0]:.3f} [{values[1]:.3f}, {values[2]:.3f}]"
 
 
@@ -159,7 +159,7 @@ def print_survey(folder: Path, name: str, scenes: int, jobs: int) -> list[str]:
     independent = len(np.unique(real.groups))
     print(f"\n## {name}: {len(windows)} windows, {independent} independent parts of the sky\n", flush=True)
     lags = ", ".join(f"{value:+.2f}" for value in noise_correlation(windows))
-    print(f"Noise of the r band at 1, 2 and 3 pixels along a row: correlation {lags}.\n")
+    print(f"Correlation of the noise in r at lags of 1, 2 and 3 pixels along a row: {lags}.\n")
     summary = []
     for centres in SKIES:
         sims = {
@@ -184,7 +184,7 @@ def print_survey(folder: Path, name: str, scenes: int, jobs: int) -> list[str]:
 
 
 def print_times() -> None:
-    """Print the processor time of a canonical scene with each of the settings, drawn one after the other."""
+    """Print the processor time of a canonical scene with each of the settings, simulated in turn."""
     times = np.empty((len(SETTINGS), TIMED + WARM))
     for index in range(TIMED + WARM):
         for row, settings in enumerate(SETTINGS.values()):
@@ -193,15 +193,15 @@ def print_times() -> None:
             times[row, index] = time.process_time() - begin
     mean = 1e3 * times[:, WARM:].mean(axis=1)
     cells = ", ".join(f"{name} {value:.1f}" for name, value in zip(SETTINGS, mean, strict=True))
-    print(f"\nmilliseconds a canonical scene: {cells}; ratio {mean[1] / mean[0]:.2f}")
+    print(f"\nmilliseconds per canonical scene: {cells}; ratio {mean[1] / mean[0]:.2f}")
 
 
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--survey", action="append", choices=list(REAL_SURVEYS), help="all of them unless named")
+    parser.add_argument("--survey", action="append", choices=list(REAL_SURVEYS), help="can be repeated; all by default")
     parser.add_argument("--scenes", type=int, default=SCENES, help="simulated scenes of each survey and kind")
-    parser.add_argument("--jobs", type=int, default=1, help="processes that simulate")
+    parser.add_argument("--jobs", type=int, default=1, help="processes of the simulation")
     parser.add_argument(
         "--real", type=Path, default=HERE.parents[1] / "shared" / "data", help="folder with the real images"
     )

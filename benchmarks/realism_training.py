@@ -1,9 +1,8 @@
-"""Trees that learn from plain and from realistic scenes, on arcs injected into real windows.
+"""Trees trained on plain and on realistic scenes, tested on arcs injected into real windows.
 
-Run ``python benchmarks/realism_training.py``: the same trees learn the same number of scenes of one seed, which differ
-only in the settings of the scenes, and are tested on the set (b) of ``other_skies.py``: real windows, each without an
-arc and with one. Differences are to the first row, paired, with intervals of 95 % from a bootstrap over the parts of
-the sky.
+Run ``python benchmarks/realism_training.py``. The same trees are trained on the same number of scenes of one seed,
+which differ only in the settings of the scenes. They are tested on set (b) of ``other_skies.py``, real windows with and
+without an arc. Paired differences from the first row have 95 % intervals from a bootstrap over parts of the sky.
 """
 
 import argparse
@@ -35,14 +34,14 @@ SEED, PAIRS, WINDOW_SEED = 823, 128, 607
 
 
 def measured_block(make: SceneMaker, start: int, stop: int) -> np.ndarray:
-    """Return the image features of the scenes of a block, and their labels in the last column."""
+    """Return the image features of scenes `start` to `stop`, with their labels in the last column."""
     scenes: list[Scene] = [make(index) for index in range(start, stop)]
     rows = [measure(scenes_to_cutouts([scene])).features[:, :N_IMAGE_FEATURES] for scene in scenes]
     return np.column_stack([np.concatenate(rows), [scene.truth["label"] for scene in scenes]])
 
 
 def training_rows(settings: SceneSettings, n: int, jobs: int) -> np.ndarray:
-    """Return `n` measured scenes, from the cache if it has them."""
+    """Return the features and labels of `n` scenes, from the cache if they are there."""
     key = cache_key((settings, n, SEED), ("cutouts", "features", "simulate"))
     path = cache_path(f"realism-training-{key}.npy")
     if not path.exists():
@@ -52,7 +51,7 @@ def training_rows(settings: SceneSettings, n: int, jobs: int) -> np.ndarray:
 
 
 def fitted(rows: np.ndarray) -> LGBMClassifier:
-    """Return trees that learned the rows."""
+    """Return trees fitted to the rows."""
     model = LGBMClassifier(
         n_estimators=300, learning_rate=0.05, num_leaves=15, colsample_bytree=0.3, n_jobs=1, random_state=0, verbose=-1
     )
@@ -62,8 +61,8 @@ def fitted(rows: np.ndarray) -> LGBMClassifier:
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--scenes", type=int, default=3000, help="scenes to learn from")
-    parser.add_argument("--jobs", type=int, default=1, help="processes that simulate")
+    parser.add_argument("--scenes", type=int, default=3000, help="training scenes")
+    parser.add_argument("--jobs", type=int, default=1, help="processes of the simulation")
     parser.add_argument(
         "--real", type=Path, default=HERE.parents[1] / "shared" / "data", help="folder with the real images"
     )

@@ -1,10 +1,11 @@
-"""Measure the probabilities of a model on other skies before and after a recalibration on unlabelled cutouts.
+"""Probabilities of a model on other skies before and after recalibration on unlabelled cutouts.
 
-Run ``python benchmarks/recalibration.py --model default``. Each set of ``other_skies.py``, and scenes of the model's
-own sky, is divided at random into halves: the non-lenses of one are the pool, and the other is scored. The table shows
-the log loss at even prevalence and at 0.01 and the calibration error at even prevalence, with the odds as they are,
-recalibrated, and with the false-alarm rates alone, which is twice the shift. Means are over ten divisions;
-intervals are 95 % of a bootstrap over groups. Pools of the real windows hold 128 windows, which overlap.
+Run ``python benchmarks/recalibration.py --model default``. Each set of ``other_skies.py``, and a set of scenes like the
+training scenes, is divided at random into halves: the non-lenses of one half are the pool, and the other is scored. The
+table shows the log loss at even prevalence and at 0.01 and the calibration error at even prevalence, with unchanged
+odds, recalibrated odds, and odds from the false-alarm rates alone, which shift twice as far. The values are means over
+ten divisions, with 95 % intervals from a bootstrap over groups. The pools of real windows have 128 windows, which
+overlap.
 """
 
 import argparse
@@ -24,8 +25,8 @@ from gridlens.training import RECIPES
 DIVISIONS, DRAWS, BINS = 10, 500, 10
 RARE = 0.01
 OWN_SCENES, OWN_SEED = 2048, 811
-# Factors of the shift: none, that of the library, and the whole way to equal false-alarm rates.
-WAYS = {"as it is": 0.0, "recalibrated": 1.0, "false-alarm rates alone": 2.0}
+# Factors of the shift: none, that of the library, and that to equal false-alarm rates.
+WAYS = {"unchanged": 0.0, "recalibrated": 1.0, "false-alarm rates alone": 2.0}
 
 
 def log_loss(label: np.ndarray, log_odds: np.ndarray) -> np.ndarray:
@@ -34,13 +35,13 @@ def log_loss(label: np.ndarray, log_odds: np.ndarray) -> np.ndarray:
 
 
 def class_weights(label: np.ndarray, prevalence: float) -> np.ndarray:
-    """Return weights (n,) that give the lenses the fraction `prevalence`."""
+    """Return weights (n,) at which the lenses have the fraction `prevalence`."""
     lenses = label.mean()
     return np.where(label == 1, prevalence / lenses, (1.0 - prevalence) / (1.0 - lenses))
 
 
 def losses(detector, z: np.ndarray, label: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Return the log loss (ways, prevalences, n) and the calibration error (ways,), means over divisions."""
+    """Return the log loss (ways, prevalences, n) and the calibration error (ways,), averaged over the divisions."""
     home = detector.class_scores_.moved(detector.calibrator_, detector.calibration_prevalence_)
     total = np.zeros((len(WAYS), 2, len(z)))
     errors = np.zeros(len(WAYS))
@@ -62,7 +63,7 @@ def losses(detector, z: np.ndarray, label: np.ndarray, rng: np.random.Generator)
 
 
 def measured(detector, z, label, groups, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return log losses (ways, prevalences, 1 + draws) over groups, and calibration errors (ways,)."""
+    """Return the log losses (ways, prevalences, 1 + draws of groups) and the calibration errors (ways,)."""
     loss, errors = losses(detector, z, label, np.random.default_rng(seed))
     once = np.ones(len(label), dtype=np.int64)
     found = np.empty((*loss.shape[:2], 1 + DRAWS))
@@ -74,7 +75,7 @@ def measured(detector, z, label, groups, seed: int) -> tuple[np.ndarray, np.ndar
 
 
 def print_rows(name: str, loss: np.ndarray, errors: np.ndarray) -> None:
-    """Print a row of the table for each way."""
+    """Print a row of the table for each of the `WAYS`."""
     for way, said in enumerate(WAYS):
         cells = []
         for k, digits in enumerate((4, 5)):

@@ -1,11 +1,11 @@
-"""Scenes lensed by `gridlens.lensing` beside the same scenes lensed by lenstronomy: their cost, and what changes.
+"""Scenes lensed by `gridlens.lensing` compared with the same scenes lensed by lenstronomy: cost and differences.
 
 python benchmarks/simulation.py [--only time|paired] [--scenes 8192] [--jobs 1]
 
-Needs lenstronomy (the extra `test`). A time is the median of a process's own seconds over scenes of which each is drawn
-both ways, one after the other. For the paired comparison each scene is drawn both ways, measured, and scored by the
-bundled model of its kind: AUROC of both, the paired difference with its interval, and the largest changes, after every
-1,024 scenes. A scene without a lens is drawn once, since none of the code that differs draws it.
+Needs lenstronomy (the extra `test`). The times are processor times averaged over scenes, each of which is drawn with
+both codes in turn. For the paired comparison, each scene is drawn with both, measured, and scored by the bundled model
+of its kind. The AUROC of both, the paired difference with its interval, and the largest changes are printed after every
+1,024 scenes. A scene without a lens is drawn once, because its code is the same in both.
 """
 
 import argparse
@@ -30,7 +30,7 @@ from gridlens.simulate._dataset import map_blocks  # noqa: E402
 
 TIMED_SCENES, TIMED_SEED = 60, 3
 PAIRED_SEED = 901
-# What follows from the draws alone: the lens, its sources and the catalogue.
+# Columns of the truth that depend only on the random draws: the lens, its sources and the catalogue.
 DRAWN = ("label", "theta_e_halo", "halo_angle", "shear", "n_sources", "source_redshift", "source_mag_r", "redshift")
 KINDS = {
     "canonical": (SceneSettings(varied_fraction=0.0), "default"),
@@ -39,14 +39,14 @@ KINDS = {
 
 
 def seconds(make: Callable[[], Scene]) -> float:
-    """Seconds of this process that one scene takes."""
+    """Return the processor time of one scene, s."""
     begin = time.process_time()
     make()
     return time.process_time() - begin
 
 
 def print_times() -> None:
-    """Print milliseconds a scene, both ways."""
+    """Print the milliseconds per scene with both codes."""
     print("| scenes | lenstronomy, ms | gridlens, ms | ratio |\n|---|---|---|---|")
     for kind, (settings, _) in KINDS.items():
         for name, fraction in (("", settings.lens_fraction), (", lenses alone", 1.0)):
@@ -57,21 +57,21 @@ def print_times() -> None:
                     for k in range(TIMED_SCENES + 2)
                 ]
             )
-            # The first scenes compile.
+            # The first scenes include compilation.
             old, new = 1e3 * both[2:].mean(axis=0)
             print(f"| {kind}{name} | {old:.1f} | {new:.1f} | {old / new:.1f} |", flush=True)
 
 
 def both_ways(settings: SceneSettings, index: int) -> tuple[Scene, Scene]:
-    """One scene by lenstronomy and by gridlens."""
+    """Return one scene lensed by lenstronomy and by gridlens."""
     new = simulate_scene(PAIRED_SEED, index, settings)
     return (reference_scene(PAIRED_SEED, index, settings) if new.truth["label"] else new), new
 
 
 def changes(old: Scene, new: Scene) -> tuple[float, float, bool]:
-    """Largest change of a pixel (over the sky's rms), of the arc's flux (a fraction), and whether the draws agree.
+    """Return the largest change of a pixel in sky rms, the relative change of the arc's flux, and whether draws agree.
 
-    Arcs without a pixel above the sky's rms are left out of the second: a field may hold the last wing of an arc alone.
+    The change of flux is 0 for arcs without a pixel above the sky rms, where the field may only have a faint wing.
     """
     noise = np.nanmedian(np.abs(np.diff(new.pixels.astype(float), axis=0)), axis=(0, 1)) / 0.954
     pixel = float(np.nanmax(np.abs(new.pixels.astype(float) - old.pixels) / noise))
@@ -83,7 +83,7 @@ def changes(old: Scene, new: Scene) -> tuple[float, float, bool]:
 def measured_pairs(
     make: Callable[[int], tuple[Scene, Scene]], start: int, stop: int
 ) -> tuple[Measured, Measured, list[tuple[int, float, float, bool]]]:
-    """Measured scenes of a block, both ways, and label and changes of each."""
+    """Return scenes `start` to `stop`, measured with both codes, and the label and the changes of each."""
     old_rows, new_rows, found = [], [], []
     for index in range(start, stop):
         old, new = make(index)
@@ -95,13 +95,13 @@ def measured_pairs(
 
 
 def log_odds(detector: LensDetector, rows: Measured) -> np.ndarray:
-    """Log odds of each row at even odds."""
+    """Return the log-odds of each row at even prevalence."""
     p = detector.predict_proba(rows.with_metadata(detector.metadata).features, prevalence=0.5)[:, 1]
     return np.asarray(np.log(p) - np.log1p(-p))
 
 
 def print_paired(kind: str, n: int, jobs: int) -> None:
-    """Print the comparison for `n` scenes of a kind, and on the way to them."""
+    """Print the comparison for `n` scenes of a kind, also after each 1,024 scenes."""
     settings, model = KINDS[kind]
     detector = load_model(model)
     blocks = []
@@ -114,16 +114,16 @@ def print_paired(kind: str, n: int, jobs: int) -> None:
 
 
 def print_comparison(detector: LensDetector, blocks: list[tuple[Measured, Measured, list]]) -> None:
-    """Print what changes in the scenes so far, and in their scores."""
+    """Print the changes in the scenes so far and in their scores."""
     old, new = (Measured.concatenate([block[side] for block in blocks]) for side in (0, 1))
     label, pixel, flux, same = map(np.array, zip(*(row for block in blocks for row in block[2]), strict=True))
     usable = ~(old.rejected | new.rejected)
     before, after = (log_odds(detector, rows[usable]) for rows in (old, new))
     change = compare(label[usable], before, after, {"AUROC": auroc}, n_boot=500)["AUROC"]
     gap = change.difference
-    print(f"{len(label):,} scenes, {int(label.sum()):,} lenses, {int((~usable).sum())} rejected by either")
-    print(f"  same draws in {int(same.sum()):,}")
-    print(f"  AUROC {change.a.value:.6f} by lenstronomy, {change.b.value:.6f} by gridlens")
+    print(f"{len(label):,} scenes, {int(label.sum()):,} lenses, {int((~usable).sum())} rejected with either")
+    print(f"  same draws in {int(same.sum()):,} scenes")
+    print(f"  AUROC {change.a.value:.6f} with lenstronomy, {change.b.value:.6f} with gridlens")
     print(f"  paired difference {gap.note or f'{gap.value:+.6f} [{gap.low:+.6f}, {gap.high:+.6f}]'}")
     print(f"  largest change of a pixel {pixel.max():.4f} sky rms, of a visible arc's flux {flux.max():.2e}")
     p_before, p_after = (1.0 / (1.0 + np.exp(-odds)) for odds in (before, after))
@@ -132,7 +132,7 @@ def print_comparison(detector: LensDetector, blocks: list[tuple[Measured, Measur
 
 
 def main() -> None:
-    """Run the parts asked for."""
+    """Run the selected parts."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", choices=("time", "paired"))
     parser.add_argument("--scenes", type=int, default=8192)

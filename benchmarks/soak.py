@@ -1,8 +1,8 @@
-"""Two hundred thousand cutouts from shards to a ranked table: rate, memory, and whether both stay what they are.
+"""Two hundred thousand cutouts from shards to a ranked table: rate and memory, and whether they stay constant.
 
-Run ``python benchmarks/soak.py --draw docs/soak.png``. It starts `gridlens score` as a user would, and looks at its
-processes and at the parts that it finishes. The cutouts are a few thousand simulated ones under other ids, so that
-after the first round the disk is not asked again; needs ``gridlens[explain,dask]``.
+Run ``python benchmarks/soak.py --draw docs/soak.png``. It starts `gridlens score` as a user would, and monitors its
+processes and the parts that it finishes. The cutouts are a few thousand simulated ones under different ids, so after
+the first round they are read from memory and not from disk. Needs ``gridlens[explain,dask]``.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from joblib import effective_n_jobs
 from gridlens.engine._output import parts_folder
 
 _EVERY = 2.0  # s
-# What a core of many does of what it does alone: an assumption, for memory and disk are shared.
+# Assumed rate of one core among many, relative to a single core: memory and disk are shared.
 _EFFICIENCY = 0.9
 _WORKER_GB = 0.4
 _PIXEL_BYTES, _FEATURE_BYTES = 128 * 128 * 3 * 4, 315 * 4
@@ -35,15 +35,15 @@ class Soak(NamedTuple):
     seconds: np.ndarray
     rows: np.ndarray
     memory: np.ndarray
-    """MB, of all processes, what they share counted once"""
+    """MB of all processes, with shared memory counted once"""
     total: float
     """s, from the command to its end"""
     ranking: float
-    """s of it after the last part"""
+    """s of the total after the last part"""
 
 
 def soak(name: str, model: str, shards: Path, out: Path, jobs: int) -> Soak:
-    """Score the shards by a command of its own."""
+    """Score the shards with the command in a separate process, and sample its progress and memory."""
     command = [sys.executable, "-m", "gridlens", "score", str(shards), "--model", model, "--out", str(out)]
     begin = time.perf_counter()
     process = subprocess.Popen([*command, "--jobs", str(jobs)], stderr=subprocess.PIPE, text=True)
@@ -56,7 +56,7 @@ def soak(name: str, model: str, shards: Path, out: Path, jobs: int) -> Soak:
                     known[path] = pq.read_metadata(path).num_rows
                     last = time.perf_counter() - begin
                 except (OSError, ValueError):
-                    pass  # removed meanwhile
+                    pass  # The file has been removed meanwhile.
         seen.append((time.perf_counter() - begin, sum(known.values()), memory_of(process.pid)))
         time.sleep(_EVERY)
     total = time.perf_counter() - begin
@@ -67,7 +67,7 @@ def soak(name: str, model: str, shards: Path, out: Path, jobs: int) -> Soak:
 
 
 def memory_of(pid: int) -> float:
-    """Return the MB of a process and all that it started."""
+    """Return the memory of a process and its descendants, MB."""
     total = 0.0
     try:
         main = psutil.Process(pid)
@@ -82,18 +82,18 @@ def memory_of(pid: int) -> float:
 
 
 def busy_rate(run: Soak, n: int) -> float:
-    """Return the cutouts a second between the first part that was seen and the last before the end; NaN for one."""
+    """Return the cutouts per second from the first sample with a finished part to the last unfinished one, or NaN."""
     busy = (run.rows > 0) & (run.rows < n)
     return rate_of(run.seconds[busy], run.rows[busy])
 
 
 def rate_of(seconds: np.ndarray, rows: np.ndarray) -> float:
-    """Return the rows a second from the first look to the last; NaN where there are fewer than two."""
+    """Return the rows per second from the first sample to the last; NaN for fewer than two samples."""
     return (rows[-1] - rows[0]) / (seconds[-1] - seconds[0]) if len(rows) > 1 else float("nan")
 
 
 def tell(run: Soak, n: int) -> None:
-    """Print a row of the table; a figure that a run is too short for is "nan"."""
+    """Print a row of the table, with "nan" for figures that need a longer run."""
     busy = np.flatnonzero((run.rows > 0) & (run.rows < n))
     quarters = np.array_split(busy, 4)
     rates = [rate_of(run.seconds[part], run.rows[part]) for part in quarters]
@@ -107,18 +107,18 @@ def tell(run: Soak, n: int) -> None:
 
 
 def project(run: Soak, n: int, workers: int, cores: int, price: float, table_bytes: float) -> None:
-    """Print what more cutouts would take, and how that is computed."""
+    """Print a projection to more cutouts and the assumptions behind it."""
     rate = busy_rate(run, n)
     if not rate > 0.0:
-        print(f"\n{n:,} cutouts are too few to say what more would take.")
+        print(f"\n{n:,} cutouts are too few for a projection.")
         return
     each, rank = rate / workers, run.ranking / n
     there = _EFFICIENCY * each * cores
     print(
-        f"\nOne worker: {each:.0f} cutouts a second. {cores} cores: {each:.0f} x {cores} x {_EFFICIENCY} = "
-        f"{there:.0f}. Ranking and writing, one core: {1e6 * rank:.0f} s a million. A worker holds {_WORKER_GB} GB, a "
-        f"cutout of 128 px {_PIXEL_BYTES / 1e3:.0f} kB, its features {_FEATURE_BYTES / 1e3:.1f} kB, its row of the "
-        f"table {table_bytes:.0f} bytes. {price:g} an hour for the machine.\n"
+        f"\nOne worker: {each:.0f} cutouts per second. {cores} cores: {each:.0f} x {cores} x {_EFFICIENCY} = "
+        f"{there:.0f}. Ranking and writing, one core: {1e6 * rank:.0f} s per million. A worker takes {_WORKER_GB} GB, "
+        f"a cutout of 128 px {_PIXEL_BYTES / 1e3:.0f} kB, its features {_FEATURE_BYTES / 1e3:.1f} kB, its row of the "
+        f"table {table_bytes:.0f} bytes. The machine costs {price:g} per hour.\n"
     )
     print(
         f"| cutouts | hours, {workers} cores | hours, {cores} cores | cost, {cores} cores | cost per million | "
@@ -137,7 +137,7 @@ def project(run: Soak, n: int, workers: int, cores: int, price: float, table_byt
 
 
 def draw(runs: list[Soak], path: Path) -> None:
-    """Rate and memory over time."""
+    """Draw the rate and the memory over time."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -145,7 +145,7 @@ def draw(runs: list[Soak], path: Path) -> None:
 
     figure, (above, below) = plt.subplots(2, 1, sharex=True, figsize=(8, 5.5), layout="constrained")
     for run in runs:
-        # Over half a minute: parts come in lumps.
+        # Average over half a minute, because parts finish in bursts.
         step = min(max(1, round(30 / _EVERY)), len(run.seconds) - 1)
         seconds = run.seconds[step:]
         rate = (run.rows[step:] - run.rows[:-step]) / (run.seconds[step:] - run.seconds[:-step])
@@ -161,20 +161,20 @@ def draw(runs: list[Soak], path: Path) -> None:
 
 
 def main() -> None:
-    """Print the table, and draw."""
+    """Print the tables and draw the figure."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--n", type=int, default=200_000, help="cutouts")
     parser.add_argument("--single", type=int, default=200_000, help="cutouts for the model of a single member")
     parser.add_argument("--jobs", type=int, default=-1)
-    parser.add_argument("--cores", type=int, default=32, help="of the machine that the projection is for")
-    parser.add_argument("--price", type=float, default=1.5, help="of an hour of it")
-    parser.add_argument("--folder", type=Path, help="where to put shards and tables; a temporary folder unless said")
+    parser.add_argument("--cores", type=int, default=32, help="cores of the machine in the projection")
+    parser.add_argument("--price", type=float, default=1.5, help="price of one hour on this machine")
+    parser.add_argument("--folder", type=Path, help="folder for a temporary folder with the shards and tables")
     parser.add_argument("--draw", type=Path, metavar="PNG")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
         folder = Path(name)
         shards = link_shards(folder, max(arguments.n, arguments.single))
-        print(f"{DISTINCT:,} distinct cutouts of 128 px under other ids, {len(shards)} npz shards")
+        print(f"{DISTINCT:,} distinct cutouts of 128 px under different ids, {len(shards)} npz shards")
         runs: list[Soak] = []
         counts: list[int] = []
         for title, model, n in (
@@ -187,8 +187,8 @@ def main() -> None:
             runs.append(soak(title, model, folder / "shards", folder / f"{len(runs)}.parquet", arguments.jobs))
             if len(runs) == 1:
                 print(
-                    "\n| model | cutouts | s in all | per s, in all | per s, once it runs | of the quarters | "
-                    "peak memory, MB | of the quarters, MB | s to rank and write |"
+                    "\n| model | cutouts | s in all | per s, in all | per s, after the start | per s, by quarter | "
+                    "peak memory, MB | by quarter, MB | s to rank and write |"
                 )
                 print("|---|---|---|---|---|---|---|---|---|")
             tell(runs[-1], n)

@@ -1,9 +1,9 @@
-"""What each member of the stack is worth, alone and beside the others; what mining hard negatives changes.
+"""Performance of the members of the stack, alone and combined, and the effect of mining hard negatives.
 
-Run ``python benchmarks/stacking.py``. All members learn the same simulated scenes in five folds; the tables are of
-scenes that none of them has seen. Then a pool of unlabelled scenes, one in a hundred a lens, is mined once and twice,
-and windows of a real field before and after. Last, the time that the default stack takes to fit 20,000 rows. One part
-alone, with the scenes that it takes and no more: ``--only members``, polar, mining or time.
+Run ``python benchmarks/stacking.py``. All members are trained on the same simulated scenes in five folds, and the
+tables are of held-out scenes. Then a pool of unlabelled scenes, one in a hundred with a lens, and of windows of a real
+field is mined once and twice. Last comes the time that the default stack takes to fit 20,000 rows. ``--only members``,
+polar, mining or time runs one part, and only simulates the scenes that it needs.
 """
 
 import argparse
@@ -49,18 +49,18 @@ PARTS = ("members", "polar", "mining", "time")
 
 
 def head(*columns: str) -> None:
-    """Print the head of a table."""
+    """Print the header of a table."""
     print(f"| {' | '.join(columns)} |")
     print("|" + "---|" * len(columns), flush=True)
 
 
 def measured(y: np.ndarray, score: np.ndarray) -> str:
-    """Cells of all measures."""
+    """Format the cells of all measures."""
     return " | ".join(str(measure(y, score)) for measure in MEASURES.values())
 
 
 def gained(y: np.ndarray, before: np.ndarray, after: np.ndarray) -> str:
-    """Cells of the paired differences of all measures."""
+    """Format the cells of the paired differences in all measures."""
 
     def cell(gain: Estimate) -> str:
         return gain.note or f"{gain.value:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]"
@@ -69,12 +69,12 @@ def gained(y: np.ndarray, before: np.ndarray, after: np.ndarray) -> str:
 
 
 def weights_of(train: Scenes) -> np.ndarray:
-    """Weights of the recipe."""
+    """Return the sample weights of the recipe."""
     return np.where(train.truth["arc_snr"].to_numpy() < RECIPE.faint_snr, RECIPE.faint_weight, 1.0)
 
 
 def members(train: Scenes, test: Scenes, jobs: int) -> None:
-    """Print what each member does alone, and what it adds to the first."""
+    """Print the metrics of each member alone and its gain over the first member."""
     X, y = train.features_with(RECIPE.metadata), train.label
     names = (FIRST, *OTHERS)
     held, scores, seconds = {}, {}, {}
@@ -87,12 +87,12 @@ def members(train: Scenes, test: Scenes, jobs: int) -> None:
         scores[name] = member_log_odds(fitted.predict_proba(test.features_with(RECIPE.metadata))[:, 1])
         seconds[name] = time.perf_counter() - start
 
-    print(f"\n### Members alone: {len(y):,} scenes to learn from, {len(test.label):,} held out\n")
+    print(f"\n### Members alone: {len(y):,} training scenes, {len(test.label):,} held out\n")
     head("member", *MEASURES, "five folds and a refit, s")
     for name in names:
         print(f"| {name} | {measured(test.label, scores[name])} | {seconds[name]:.0f} |", flush=True)
 
-    print(f"\n### What a member adds: stacks by logistic regression on log-odds out of fold, against {FIRST} alone\n")
+    print(f"\n### Gain of a member: stacks by logistic regression on out-of-fold log-odds, against {FIRST} alone\n")
     head("stack", "weights", *(f"gain in {name}" for name in MEASURES))
     stacks = [(FIRST, name) for name in OTHERS] + [(FIRST, "patch", name) for name in OTHERS[1:]] + [names]
     for chosen in stacks:
@@ -104,7 +104,7 @@ def members(train: Scenes, test: Scenes, jobs: int) -> None:
 
 
 def polar(folder: Path) -> None:
-    """Print what `polar` adds on simulated scenes, and on real lenses with plain arcs against a real field."""
+    """Print the gain from `polar` on simulated scenes, and on real lenses with plain arcs against a real field."""
     train, rows = cached_polar(POLAR_SCENES, POLAR_SEED, RECIPE.surveys)
     test, test_rows = cached_polar(POLAR_TEST, POLAR_TEST_SEED, RECIPE.surveys)
     lenses = plain_lenses(folder) if folder.is_dir() else []
@@ -125,7 +125,7 @@ def polar(folder: Path) -> None:
         simulated[name] = member_log_odds(member.predict_proba(T[member.consumes])[usable_test, 1])
         if sets:
             on_sky[name] = member_log_odds(member.predict_proba(real[member.consumes])[:, 1])
-    print(f"\n### `polar`: {POLAR_SCENES:,} scenes to learn from, {usable_test.sum():,} held out; sums of log-odds\n")
+    print(f"\n### `polar`: {POLAR_SCENES:,} training scenes, {usable_test.sum():,} held out; sums of log-odds\n")
     head(
         "members",
         "AUROC",
@@ -140,7 +140,7 @@ def polar(folder: Path) -> None:
 
 
 def polar_time() -> None:
-    """Print what the numbers of `polar` cost, and how much of it the features are, which they begin with."""
+    """Print the time of the inputs of `polar`, and of the features that they start with."""
     cutouts = cached_cutouts(TIMED_CUTOUTS, TIMED_SEED, RECIPE.surveys).cutouts
     extractor = GridPatchExtractor(n_jobs=1)
 
@@ -155,12 +155,12 @@ def polar_time() -> None:
 
     both, features = milliseconds(polar_features), milliseconds(extractor.transform)
     print(
-        f"\n`polar`: {both:.2f} ms of processor time a cutout of 128 px; the features alone {features:.2f}", flush=True
+        f"\n`polar`: {both:.2f} ms of processor time per cutout of 128 px; features alone {features:.2f} ms", flush=True
     )
 
 
 def mining(train: Scenes, calibrate: Scenes, test: Scenes, folder: Path, jobs: int) -> None:
-    """Print the stack before mining, after one round, and after the second one that is not offered."""
+    """Print the stack before mining, after one round, and after a second round, which `train` does not offer."""
     scenes = usable(cached_rows(POOL_SCENES, POOL_SEED, RECIPE.surveys, canonical=True, lens_fraction=POOL_PREVALENCE))
     impostors = test.truth["impostor"].notna().to_numpy() | (test.label == 1)
     windows = field(folder)
@@ -176,8 +176,8 @@ def mining(train: Scenes, calibrate: Scenes, test: Scenes, folder: Path, jobs: i
     twice = fit_recipe(train, calibrate, RECIPE, mined=both, n_jobs=jobs)
 
     print(
-        f"\n### Mining {len(first.weight):,} of {first.pool:,} unlabelled cutouts, one scene in a hundred a lens, "
-        f"learning from {len(train.label):,}\n"
+        f"\n### Mining {len(first.weight):,} of {first.pool:,} unlabelled cutouts, one scene in a hundred with a lens, "
+        f"{len(train.label):,} training scenes\n"
     )
     head("model", *MEASURES, "TPR at FPR 0.01, against scenes with an impostor", "mean score of windows not mined")
     y, X = test.label, test.features_with(RECIPE.metadata)
@@ -195,7 +195,7 @@ def mining(train: Scenes, calibrate: Scenes, test: Scenes, folder: Path, jobs: i
 
 
 def field(folder: Path) -> Measured:
-    """Windows of a real field without a known lens, measured; none where the images are missing."""
+    """Measure windows of a real field without a known lens; return no rows if the folder does not exist."""
     if not folder.is_dir():
         return Measured.concatenate([])
     windows = measure(real_field(folder).cutouts(), RECIPE.metadata, -1).without_cutouts()
@@ -203,9 +203,9 @@ def field(folder: Path) -> Measured:
 
 
 def timed(train: Scenes, jobs: int) -> None:
-    """Print how long the default stack takes for 20,000 rows, its table of members and its calibration included."""
+    """Print the time to fit the default stack to 20,000 rows, including its table of members and its calibration."""
     X, y = train.features_with(RECIPE.metadata)[:TIMED_ROWS], train.label[:TIMED_ROWS]
-    # Workers of what came before end, and count.
+    # End the workers of earlier parts, so that their processor time is counted before the start.
     get_reusable_executor().shutdown()
     start, before = time.perf_counter(), sum(os.times()[:4])
     LensDetector(RECIPE.members, n_jobs=jobs, random_state=0).fit(X, y, groups=np.arange(len(y)))
@@ -220,11 +220,11 @@ def timed(train: Scenes, jobs: int) -> None:
 
 
 def main() -> None:
-    """Print all tables, or a part of them."""
+    """Print all tables or those of one part."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", choices=PARTS, help="print this part alone")
-    parser.add_argument("--rows", type=int, default=8192, help="scenes to learn from in the tables")
-    parser.add_argument("--jobs", type=int, default=2, help="processes")
+    parser.add_argument("--only", choices=PARTS, help="run only this part")
+    parser.add_argument("--rows", type=int, default=8192, help="training scenes in the tables")
+    parser.add_argument("--jobs", type=int, default=2, help="number of processes")
     parser.add_argument(
         "--real", type=Path, default=HERE.parents[1] / "shared" / "data", help="folder with the real images"
     )

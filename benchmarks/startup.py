@@ -1,4 +1,4 @@
-"""How long `import gridlens` and `gridlens --help` take: medians of ten new processes each.
+"""Time of `import gridlens` and `gridlens --help`, medians of ten new processes each.
 
 Run ``python benchmarks/startup.py``.
 """
@@ -17,7 +17,7 @@ RUNS = {
 
 
 def seconds(arguments: list[str]) -> float:
-    """Wall time of one run."""
+    """Return the wall time of one run, s."""
     start = time.perf_counter()
     subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.DEVNULL)
     return time.perf_counter() - start

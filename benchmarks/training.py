@@ -1,11 +1,11 @@
-"""Growing trees from more rows than one would hold in memory: peak memory, seconds, AUROC of each way.
+"""Training trees on more rows than fit comfortably in memory: peak memory, time and AUROC of each method.
 
 python benchmarks/training.py [--rows 20000 60000] [--trees 200] [--ways array sequence ...]
 
-Each row is learned in its eight turns, as the member `lightgbm` does. The rows are drawn, not simulated: a lens shifts
-four features of one patch of nine, so that the best AUROC that anybody could have is known. They lie in a file that is
-mapped into memory. Memory is what the processes of a way hold of their own (anonymous pages, summed, twenty times a
-second), since pages of a mapped file can be dropped at any time. Needs Linux; the way `dask` needs distributed.
+The trees are trained on each row in its eight turns, as in the member `lightgbm`. The rows are random numbers, not
+simulated cutouts: a lens shifts four features of one of the nine patches, so the best possible AUROC is known. They are
+in a memory-mapped file. The memory is the sum of the anonymous pages of all processes, sampled twenty times per
+second, because pages of a mapped file can be dropped at any time. Needs Linux; the method `dask` needs distributed.
 """
 
 import argparse
@@ -28,7 +28,7 @@ from gridlens.members import LightGBMMember, _trees
 N_HELD, BLOCK, SHIFT = 20_000, 5_000, 1.2
 TELLING = ("arcness", "elongation", "tangentiality", "arc_snr")
 WAYS = {
-    "copies": "eight copies, joined to one array (two arrays for a while)",
+    "copies": "eight copies, concatenated to one array (two arrays at the peak)",
     "array": "eight copies in one array",
     "sequence": "lightgbm.Sequence, bins from 200,000 rows",
     "sequence-50k": "lightgbm.Sequence, bins from 50,000 rows",
@@ -37,7 +37,7 @@ WAYS = {
 
 
 def draw(path: Path, n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Write features (n, 315) to `path`; return the labels and the best score there is."""
+    """Write features (n, 315) to `path`; return the labels and the best possible score."""
     rng = np.random.default_rng(seed)
     out = np.lib.format.open_memmap(path, "w+", np.float32, (n, len(FEATURE_NAMES)))
     columns = np.array([[FEATURE_NAMES.index(f"patch{k}_{name}") for name in TELLING] for k in range(N_PATCHES)])
@@ -47,7 +47,7 @@ def draw(path: Path, n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
         X = rng.normal(size=(rows, len(FEATURE_NAMES))).astype(np.float32)
         y, patch = rng.integers(0, 2, rows), rng.integers(0, N_PATCHES, rows)
         X[np.arange(rows)[:, None], columns[patch]] += SHIFT * y[:, None]
-        # Log of the mean over patches of the ratio of the two densities.
+        # The log of the likelihood ratio, which is a mean over the patches because the shifted one is unknown.
         ratios = (SHIFT * X[:, columns].astype(np.float64) - SHIFT**2 / 2).sum(axis=2)
         best.append(np.log(np.exp(ratios).mean(axis=1)))
         labels.append(y)
@@ -67,7 +67,7 @@ def grow(way: str, X: np.ndarray, y: np.ndarray, member: LightGBMMember) -> None
     elif way == "array":
         member._grow(dihedral(X).reshape(-1, X.shape[1]), labels, None)
     else:
-        # The member takes this way above 50,000 rows; here the number of rows for the bins is varied too.
+        # The member uses this method above 50,000 rows. The number of rows for the bins is varied as well.
         from gridlens.members._turned_rows import TurnedRows
 
         _trees._BIN_ROWS = 50_000 if way == "sequence-50k" else 200_000
@@ -75,7 +75,7 @@ def grow(way: str, X: np.ndarray, y: np.ndarray, member: LightGBMMember) -> None
 
 
 def grow_dask(X: np.ndarray, labels: np.ndarray, settings: dict[str, object], n_estimators: int) -> Any:
-    """The same by LightGBM's estimator for Dask; each worker turns its share of the rows."""
+    """Fit with LightGBM's estimator for Dask, where each worker turns its part of the rows."""
     import dask.array as da
     from dask.distributed import Client, LocalCluster
     from lightgbm.dask import DaskLGBMClassifier
@@ -103,7 +103,7 @@ def grow_dask(X: np.ndarray, labels: np.ndarray, settings: dict[str, object], n_
 
 
 def run(way: str, folder: Path, trees: int) -> None:
-    """Grow and score in this process, and print what came of it as JSON."""
+    """Fit and score in this process, and print the results as JSON."""
     member = LightGBMMember(n_estimators=trees)
     X, y = np.load(folder / "train.npy", mmap_mode="r"), np.load(folder / "train_y.npy")
     start = time.perf_counter()
@@ -124,7 +124,7 @@ def run(way: str, folder: Path, trees: int) -> None:
 
 
 def own_memory(pid: int) -> int:
-    """Bytes of anonymous memory that a process and its descendants hold."""
+    """Return the bytes of anonymous memory of a process and its descendants."""
     total = 0
     try:
         for line in Path(f"/proc/{pid}/status").read_text().splitlines():
@@ -138,7 +138,7 @@ def own_memory(pid: int) -> int:
 
 
 def measured(way: str, folder: Path, trees: int) -> dict[str, float]:
-    """What one way costs, in a process of its own."""
+    """Return the results of one method, run in a separate process, with its peak memory."""
     command = [sys.executable, __file__, "--run", way, str(folder), "--trees", str(trees)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONHASHSEED": "0"})
     peak = 0
@@ -146,7 +146,7 @@ def measured(way: str, folder: Path, trees: int) -> dict[str, float]:
         peak = max(peak, own_memory(process.pid))
         time.sleep(0.05)
     if process.returncode:
-        raise SystemExit(f"the way {way} failed")
+        raise SystemExit(f"The method '{way}' failed.")
     assert process.stdout is not None
     return json.loads(process.stdout.read().splitlines()[-1]) | {"peak": peak}
 
@@ -171,9 +171,9 @@ def main() -> None:
             size = n * len(FEATURE_NAMES) * 4 / 2**20
             print(
                 f"\n{n:,} rows in eight turns, {arguments.trees} trees; one copy of the rows is {size:.0f} MiB; the "
-                f"best AUROC there is: {roc_auc_score(held, best):.4f}\n"
+                f"best possible AUROC is {roc_auc_score(held, best):.4f}\n"
             )
-            print("| way | peak memory [MiB] | seconds | AUROC, held out | trees |\n|---|---|---|---|---|")
+            print("| method | peak memory [MiB] | seconds | AUROC, held out | trees |\n|---|---|---|---|---|")
             for way in arguments.ways:
                 found = measured(way, folder, arguments.trees)
                 figures = f"{found['peak'] / 2**20:.0f} | {found['seconds']:.0f} | {found['auroc']:.4f}"

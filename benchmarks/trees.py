@@ -1,7 +1,7 @@
-"""What the trees of the bundled model cost: the kernel that reads them as masks of leaves against LightGBM's own walk.
+"""Scoring time of the trees of the bundled model: the kernel that uses bit masks of leaves, and LightGBM.
 
-Run ``python benchmarks/trees.py``. One thread each, rows as a scoring run has them: simulated
-scenes, in the eight turns that the member takes the mean of, 170 at a time. Both give the same numbers, to the bit.
+Run ``python benchmarks/trees.py``. Each uses one thread. As in a scoring run, the rows are simulated scenes in the
+eight turns that the member averages, 170 at a time. Both give bitwise identical numbers.
 """
 
 import argparse
@@ -19,7 +19,7 @@ SCENES, SEED, BATCH = 512, 221, 170
 
 
 def microseconds(score: Callable[[np.ndarray], np.ndarray], rows: np.ndarray) -> tuple[float, np.ndarray]:
-    """Processor time of one row in the best of five rounds, and the scores."""
+    """Return the processor time per row in the best of five rounds, and the scores."""
     spent = []
     for _ in range(5):
         start = time.process_time()
@@ -29,7 +29,7 @@ def microseconds(score: Callable[[np.ndarray], np.ndarray], rows: np.ndarray) ->
 
 
 def main() -> None:
-    """Print the times of both, and their ratio."""
+    """Print the times of both and their ratio."""
     argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     rows = dihedral(cached_cutouts(SCENES, SEED, SIMULATED_SURVEYS).features_with("image"))
     rows = rows.reshape(-1, rows.shape[2])
@@ -38,8 +38,8 @@ def main() -> None:
     trees.raw_scores(rows[:1])
     own, reference = microseconds(lambda X: booster.predict(X, raw_score=True, num_threads=1), rows)
     kernel, found = microseconds(trees.raw_scores, rows)
-    same = "the same numbers" if np.array_equal(found, reference) else "OTHER NUMBERS"
-    print(f"{trees.n_trees} trees, {len(rows):,} rows: LightGBM {own:.1f} us a row, kernel {kernel:.1f}, {same}.")
+    same = "identical numbers" if np.array_equal(found, reference) else "DIFFERENT NUMBERS"
+    print(f"{trees.n_trees} trees, {len(rows):,} rows: LightGBM {own:.1f} us per row, kernel {kernel:.1f}, {same}.")
     print(f"The kernel is {own / kernel:.1f} times as fast.")
 
 

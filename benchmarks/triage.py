@@ -1,7 +1,7 @@
-"""Measure the triage page in Chromium: the first image, the next image, a mosaic of 100, memory, two browsers at once.
+"""Measure the triage page in Chromium: first image, next image, mosaic of 100, memory, two browsers at once.
 
-The table has 500,000 rows, and cutouts of its best rows are in one shard; the others are never shown.
-Needs the extra `triage`, playwright, and Chromium.
+The table has 500,000 rows. Only its best rows have cutouts, in one shard; the others are never shown.
+Needs the extra `triage`, playwright and Chromium.
 
     python benchmarks/triage.py
 """
@@ -25,7 +25,7 @@ from gridlens.grading import GradeBook
 
 EXAMPLES = Path(__file__).parents[1] / "examples" / "cutouts" / "simulated.npz"
 BATCH = 500
-# Of the rows, those whose cutouts exist.
+# Number of rows that have cutouts.
 SHOWN = 600
 KEYS = 300
 LIMITS = {
@@ -41,7 +41,7 @@ OTHER_UNITS = {
     "2 browsers x 500 grades": "s",
     "its peak, while a batch is chosen": "MB",
 }
-# Resolves when the image of another object than `before` was painted: two frames after it was drawn.
+# Resolves when the image of another object than `before` is on the screen, two frames after it was drawn.
 PAINTED = """(before) => new Promise((resolve) => {
   const look = () => {
     const shown = document.querySelector("canvas.viewer")?.dataset.object;
@@ -50,7 +50,7 @@ PAINTED = """(before) => new Promise((resolve) => {
   };
   look();
 })"""
-# Presses a key on the page and measures until the next image was painted.
+# Presses a key and returns the time until the next image is on the screen.
 PRESS = """(code) => new Promise((resolve) => {
   const canvas = document.querySelector("canvas.viewer");
   const before = canvas.dataset.object;
@@ -83,7 +83,7 @@ def make(folder: Path, rows: int) -> None:
         pixels = shard["pixels"]
     rng = np.random.default_rng(0)
     ids = [f"cl{k:06d}" for k in range(rows)]
-    # Noise makes each cutout another one, so that no cache of equal pixels helps.
+    # Noise makes all cutouts different, so that no cache of equal pixels helps.
     some = pixels[rng.integers(0, len(pixels), SHOWN)]
     some = some + rng.normal(scale=0.01, size=some.shape).astype(np.float32)
     write_npz(folder / "shard.npz", CutoutSet(some, pixel_scale=0.2, ids=ids[:SHOWN]))
@@ -96,7 +96,7 @@ def make(folder: Path, rows: int) -> None:
 
 
 def start(folder: Path, graders: list[str]) -> tuple[subprocess.Popen, list[str], float]:
-    """Start the page and return its process, a link for each grader, and the seconds until they were printed."""
+    """Start the server; return its process, a link for each grader, and the seconds until the links were printed."""
     command = [sys.executable, "-m", "gridlens", "triage", "scores.parquet", "--graders", ",".join(graders)]
     command += ["--strategy", "top", "--batch", str(BATCH), "--no-browser"]
     begun = time.monotonic()
@@ -112,13 +112,13 @@ def start(folder: Path, graders: list[str]) -> tuple[subprocess.Popen, list[str]
 
 
 def memory(pid: int, entry: str) -> float:
-    """Return the resident memory of a process in MB, now (VmRSS) or at most (VmHWM); its children are not in it."""
+    """Return the current (VmRSS) or peak (VmHWM) resident memory of a process without its children, MB."""
     status = Path(f"/proc/{pid}/status").read_text()
     return int(re.search(rf"{entry}:\s+(\d+)", status)[1]) / 1024
 
 
 def begin(browser, link: str):
-    """Open the page, begin a batch, and return the page and the seconds from the link to the first image."""
+    """Open the page and start a batch; return the page and the seconds from the link to the first image."""
     page = browser.new_context(viewport={"width": 1280, "height": 800}).new_page()
     begun = time.monotonic()
     page.goto(link)
@@ -134,7 +134,7 @@ def wait_saved(page) -> None:
 
 
 def grade_all(chromium: str, link: str, key: str, failures: list) -> None:
-    """Grade a whole batch in a browser, as fast as the page goes on."""
+    """Grade a whole batch in a browser, as fast as the page allows."""
     from playwright.sync_api import sync_playwright
 
     try:
@@ -150,7 +150,7 @@ def grade_all(chromium: str, link: str, key: str, failures: list) -> None:
 
 
 def measure(folder: Path, chromium: str) -> tuple[dict[str, float], float]:
-    """Return the figures by name, and the seconds until the server listens."""
+    """Return the figures by name, and the seconds until the server listened."""
     from playwright.sync_api import sync_playwright
 
     figures: dict[str, float] = {}
@@ -202,7 +202,7 @@ def main() -> None:
         folder = Path(name)
         make(folder, rows)
         figures, listening = measure(folder, chromium)
-    print(f"{rows:,} rows; {os.cpu_count()} processors; the server listens after {listening:.1f} s\n")
+    print(f"{rows:,} rows; {os.cpu_count()} processors; the server listened after {listening:.1f} s\n")
     print("| figure | measured | limit |\n|---|---|---|")
     for title, value in figures.items():
         limit, unit = LIMITS.get(title, (None, OTHER_UNITS.get(title)))
