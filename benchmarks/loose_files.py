@@ -170,7 +170,7 @@ def print_listing(folder: Path, n: int) -> None:
     print("|---|---|")
     print(f"| s to list and group them | {seconds:.1f} |")
     print(f"| s to split them into {partitions:.0f} partitions | {splitting:.1f} |")
-    print(f"| bytes of memory per name, peak | {peak / n:.0f} |")
+    print(f"| bytes of memory per name, at the peak | {peak / n:.0f} |")
     print(f"| bytes of memory per name, afterwards | {held / n:.0f} |")
 
 

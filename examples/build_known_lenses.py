@@ -229,7 +229,10 @@ def clean(table: pd.DataFrame) -> tuple[pd.DataFrame, Counter[str]]:
 
 
 def merged(rows: pd.DataFrame) -> tuple[pd.DataFrame, int]:
-    """Merge the rows of the same lens into its best graded, largest and best known row, and count merged rows."""
+    """Merge the rows of the same lens into the best one, and return the table and the number of merged rows.
+
+    The best row has the best grade, then the largest type, then a redshift.
+    """
     order = np.lexsort([rows.index, rows["z"].isna(), rows["type"].map(TYPES.index), rows["grade"].map(GRADES.index)])
     rows = rows.iloc[order].reset_index(drop=True)
     ra, dec = np.radians(rows["ra"].to_numpy()), np.radians(rows["dec"].to_numpy())
@@ -287,7 +290,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source", type=Path, help="wheel of lenscat, or its catalog.csv")
     parser.add_argument("folder", type=Path, help="folder for known_lenses.parquet and known_lenses.json")
-    parser.add_argument("--version", default="", help="version of lenscat, where the source is not a wheel")
+    parser.add_argument("--version", default="", help="version of lenscat, if the source is not a wheel")
     arguments = parser.parse_args()
     print(json.dumps(build(arguments.source, arguments.folder, arguments.version), indent=1))
 

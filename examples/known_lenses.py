@@ -3,8 +3,8 @@
     pip install gridlens
     python examples/known_lenses.py known-lenses/
 
-The clusters are simulated, so the truth is known: 150 of 5,000 are lenses, and 60 of them, drawn from the brighter half
-of the arcs, are given as known lenses. With your own cutouts, begin at the measurement of the features.
+The clusters are simulated, so the truth is known: 150 of 5,000 are lenses, and 60 of these, drawn from the half with
+the brighter arcs, are given as known lenses. With your own cutouts, start at the measurement of the features.
 """
 
 import sys
