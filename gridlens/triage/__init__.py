@@ -1,4 +1,4 @@
-"""The local page on which people inspect and grade the best of a table of scores, and retrain the model."""
+"""The local page for inspecting and grading the best objects of a table of scores, and for retraining the model."""
 
 from gridlens.triage._export import Exported, export_page
 from gridlens.triage._serve import serve

@@ -1,4 +1,4 @@
-"""The page's server: routes and answers."""
+"""The web application of the page: routes and responses."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from gridlens.triage._views import VIEWS, encoded, reduced
 __all__ = ["STATIC", "make_app"]
 
 STATIC = Path(__file__).parent / "static"
-"""folder of the page's files"""
+"""folder with the files of the page"""
 
 _MOST_THUMBNAILS = 100
 _SMALLEST, _LARGEST = 16, 512
@@ -42,7 +42,7 @@ _MOST_BATCH = 1000
 
 def make_app(triage: Triage) -> Starlette:
     """Return the application, which expects the name of the grader in the scope of each request."""
-    # Windows may know another type for modules, which browsers refuse.
+    # Windows may have another type for modules, which browsers reject.
     mimetypes.add_type("text/javascript", ".js")
     routes = _Routes(triage)
     return Starlette(
@@ -71,17 +71,17 @@ def make_app(triage: Triage) -> Starlette:
 
 
 async def _as_json(request: Request, exc: Exception) -> Response:
-    """Return an error as a sentence."""
+    """Return the response to an error: JSON with its message."""
     if isinstance(exc, HTTPException):
         return JSONResponse({"error": exc.detail}, exc.status_code)
     if isinstance(exc, GridlensError):
-        # SQLite's errors are those of the file: it is locked, or the disk is full. The page tries again.
+        # Errors of SQLite concern the file: it is locked, or the disk is full. The page tries again.
         return JSONResponse({"error": str(exc)}, 422 if exc.__cause__ is None else 503)
     return JSONResponse({"error": "The server failed. The terminal that runs it shows the error."}, 500)
 
 
 class _Routes:
-    """Answers to requests, by route."""
+    """Handlers of requests, one for each route."""
 
     def __init__(self, triage: Triage) -> None:
         self._triage = triage
@@ -219,7 +219,7 @@ class _Routes:
         return JSONResponse({"state": retraining.state})
 
     def _known(self, name: str) -> str:
-        """Return the id of an object of the table or of a gold object; all others are refused."""
+        """Return the id of an object of the table or of a gold object; raise HTTPException for all others."""
         if not self._triage.knows(name):
             raise HTTPException(404, f"There is no object with the id {name!r} in the table of scores.")
         return name
@@ -247,7 +247,7 @@ async def _json(request: Request) -> dict[str, Any]:
 
 
 def _number(request: Request, name: str, default: int, low: int, high: int) -> int:
-    """Return a whole number of the query."""
+    """Return an integer from the query."""
     text = request.query_params.get(name)
     if text is None:
         return default
@@ -257,7 +257,7 @@ def _number(request: Request, name: str, default: int, low: int, high: int) -> i
 
 
 def _ids(request: Request) -> list[str]:
-    """Return the ids of the query; commas are between them, and those within an id are encoded."""
+    """Return the comma-separated ids from the query; commas within an id are encoded."""
     query = request.scope["query_string"].decode("latin-1")
     text = next((part[4:] for part in query.split("&") if part.startswith("ids=")), "")
     return [as_id(unquote_plus(name)) for name in text.split(",") if name]

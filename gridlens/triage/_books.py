@@ -1,4 +1,4 @@
-"""A grade book in a thread of its own."""
+"""A grade book in a separate thread."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ class BookThread:
         self._thread = ThreadPoolExecutor(1, "gridlens-grades")
 
     async def run(self, function: Callable[Concatenate[GradeBook, _P], _T], *values: _P.args, **named: _P.kwargs) -> _T:
-        """Return the value of a function of the book."""
+        """Run a function on the book and return its value."""
         return await asyncio.wrap_future(self._thread.submit(self._call, function, *values, **named))
 
     def wait(self, function: Callable[Concatenate[GradeBook, _P], _T], *values: _P.args, **named: _P.kwargs) -> _T:
-        """Return the value of a function of the book, outside an event loop."""
+        """Run a function on the book outside an event loop and return its value."""
         return self._thread.submit(self._call, function, *values, **named).result()
 
     def close(self) -> None:
-        """Close the book after the functions that wait."""
+        """Close the book after all waiting functions have run."""
         self._thread.submit(self._close).result()
         self._thread.shutdown()
 

@@ -1,4 +1,4 @@
-"""The next queue of a grade book, chosen in the process that measures: a table of 500,000 rows takes 300 MB for it."""
+"""Choice of the next queue of a grade book, in the measuring process: with 500,000 rows it takes 300 MB."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class Chosen(NamedTuple):
     Attributes
     ----------
     notes : list of str
-        Sentences on the queue.
+        Remarks on the queue, as sentences.
     error : str
-        The reason why there is no queue; "" where there is one.
+        Reason why there is no queue; "" if there is one.
     is_of_file : bool
-        Whether the error is of the file of grades, which another process may have locked.
+        Whether the error concerns the grade book file, which another process may have locked.
     """
 
     notes: list[str]
@@ -36,7 +36,7 @@ class Chosen(NamedTuple):
 
 
 def load(scores: str) -> ScoreTable:
-    """Open a table of scores; the last one stays open, unless its file was replaced."""
+    """Open a table of scores; the last one stays open unless its file has been replaced."""
     status = os.stat(scores) if os.path.exists(scores) else None
     key = (os.path.abspath(scores), *((status.st_mtime_ns, status.st_ino) if status else (0, 0)))
     if key not in _tables:
@@ -50,10 +50,10 @@ def add_queue(
 ) -> Chosen:
     """Add the next queue to a grade book, unless a grader has an open one.
 
-    Parameters are those of `open_queue` and `add_next_queue`, with the paths of the grade book and of the table.
+    The parameters are those of `open_queue` and `add_next_queue`, and the paths of the grade book and the table.
     """
     with warnings.catch_warnings():
-        # The server says the same of the grades of other pixels.
+        # The server also warns about grades of other pixels.
         warnings.simplefilter("ignore", UserWarning)
         try:
             with GradeBook.open(grades) as book:
@@ -64,7 +64,7 @@ def add_queue(
                 )
                 return Chosen(list(items.attrs["notes"]))
         except GridlensError as exc:
-            # As text: an exception would come out of another process with a cause of its own.
+            # Returned as text, because an exception from another process arrives with a different cause.
             return Chosen([], str(exc), exc.__cause__ is not None)
         finally:
             release_memory()

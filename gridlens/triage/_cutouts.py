@@ -1,4 +1,4 @@
-"""Cutouts of a table of scores, found by their ids and kept for a while."""
+"""Cutouts of a table of scores, read by id and cached."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["CutoutReader"]
 
 _MOST_BYTES = 28 * 1024**2
-# Cutouts of one file that are read together at most.
+# Largest number of cutouts of one file that are read together.
 _MOST_BESIDE = 100
 
 
@@ -50,17 +50,17 @@ class CutoutReader:
     ) -> None:
         self._table, self._past, self._stated = table, past, dict(stated)
         self._elsewhere = dict(elsewhere or {})
-        # One thread reads at a time; what is kept does not wait for it.
+        # Only one thread reads at a time, but cached cutouts are returned without waiting for it.
         self._lock, self._cache_lock = threading.Lock(), threading.Lock()
         self._kept: OrderedDict[str, tuple[CutoutSet, str]] = OrderedDict()
         self._bytes = 0
-        # Cutouts that are read with one source, which may have to read a catalogue first.
+        # Cutouts that share one source, because opening a source may require reading a catalogue.
         self._together: dict[str, int] = {}
         self._selection: Selection | None = None
         self._paths: dict[str, str] = {}
 
     def expect(self, ids: Iterable[str]) -> None:
-        """Name the cutouts that are going to be read, such as those of a queue: one source is opened for all."""
+        """Announce the cutouts that will be read, such as those of a queue, so that one source is opened for all."""
         with self._lock:
             if (named := {name: place for place, name in enumerate(ids)}) != self._together:
                 self._together, self._selection = named, None
@@ -71,18 +71,18 @@ class CutoutReader:
         Raises
         ------
         GridlensError
-            The object is unknown, or its cutout cannot be read.
+            If the object is unknown, or its cutout cannot be read.
         """
         if (found := self._cached(name)) is not None:
             return found
         with self._lock:
-            # Another thread may have read it meanwhile.
+            # Another thread may have read it in the meantime.
             if (found := self._cached(name)) is None:
                 found = self._fetch(name)
         return found
 
     def prefetch(self, names: Sequence[str]) -> list[str]:
-        """Read cutouts ahead, as far as they can be read; return those that can."""
+        """Read cutouts ahead of their use; return the ids of those that can be read."""
         found = []
         for name in names:
             with contextlib.suppress(GridlensError):
@@ -98,7 +98,7 @@ class CutoutReader:
             return self._kept[name]
 
     def _fetch(self, name: str) -> tuple[CutoutSet, str]:
-        """Read a cutout, and keep it and those of the same file that are expected."""
+        """Read a cutout, and cache it together with the expected ones of the same file."""
         if name in self._elsewhere and not self._table.rows_of([name]):
             from gridlens.explain._remembered import NOT_REMEMBERED
 
@@ -118,11 +118,11 @@ class CutoutReader:
             selection = self._opened(rows, self._past, self._stated)
         if name not in paths:
             raise GridlensError(f"There is no object with the id {name!r} in the table of scores.")
-        # A file of many cutouts is read once for all that are expected.
+        # A file of many cutouts is read once for all expected cutouts.
         return self._take(name, selection, {name, *self._beside(name, paths)}, paths)
 
     def _beside(self, name: str, paths: Mapping[str, str]) -> list[str]:
-        """Return the next cutouts of the same file that are expected, as many as half of the cache can hold."""
+        """Return the next expected cutouts of the same file, as many as fit into half of the cache."""
         with self._cache_lock:
             kept = set(self._kept)
             mean = self._bytes / len(kept) if kept else _MOST_BYTES / _MOST_BESIDE / 2
@@ -139,13 +139,13 @@ class CutoutReader:
     def _take(
         self, name: str, selection: Selection, wanted: set[str], paths: Mapping[str, str]
     ) -> tuple[CutoutSet, str]:
-        """Keep wanted cutouts and return the one of `name`; raise GridlensError unless it is among them."""
+        """Cache the wanted cutouts and return that of `name`; raise GridlensError if it is missing."""
         from gridlens._file_names import existing_paths
 
         files = existing_paths(paths[name], self._past.folders) if paths[name] else []
         gone = next((file for file in files if not os.path.exists(file)), None)
         if gone is not None and not self._has_other_files:
-            # A file of many cutouts may hold any id, and would be searched for each that is lost.
+            # A file of many cutouts may contain any id, and would be searched for every missing one.
             raise GridlensError(f"The cutout of {name} cannot be read: there is no {gone!r}. Name where it is now.")
         missing, left, taken, many = "", set(wanted), None, False
         for partition in selection.find(left, files):
@@ -158,7 +158,7 @@ class CutoutReader:
                 for k, one in enumerate(cutouts.ids):
                     if one in left:
                         left.discard(one)
-                        # A copy: a slice would keep the pixels of the whole batch in memory.
+                        # A copy, because a slice would keep the pixels of the whole batch in memory.
                         kept = self._keep(one, cutouts[[k]])
                         taken = kept if one == name else taken
             if not left:
@@ -172,7 +172,7 @@ class CutoutReader:
 
     @property
     def _has_other_files(self) -> bool:
-        """True if cutouts may be elsewhere than the table says: in files that are named, or in survey images."""
+        """Whether cutouts may be in other files than the table states: in given files, or in survey images."""
         return self._stated.get("source") is not None or "images" in self._past.with_stated(self._stated)
 
     def _keep(self, name: str, cutout: CutoutSet) -> tuple[CutoutSet, str]:

@@ -1,4 +1,4 @@
-"""A page in one file, for people who cannot run Python: a mosaic whose grades are downloaded as a table."""
+"""Export of a queue as a page in one file, for graders without Python: a mosaic with grades to download as a table."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = ["Exported", "export_page"]
 
 STATIC = Path(__file__).parent / "static"
 _SCRIPTS = ("keys.js", "dom.js", "export.js")
-# Larger cutouts are reduced, so that a page of a hundred can be sent by mail.
+# Larger cutouts, px, are reduced, so that a page with a hundred of them can be sent by mail.
 _LARGEST = 256
 
 
@@ -39,11 +39,11 @@ class Exported(NamedTuple):
     path : Path
         The page.
     n_objects : int
-        Objects in it.
+        Number of objects on the page.
     missing : list of str
-        Ids of objects whose cutouts cannot be read, which are left out.
+        Ids of the objects that are left out because their cutouts cannot be read.
     notes : list of str
-        Sentences on the queue.
+        Remarks on the queue, as sentences.
     """
 
     path: Path
@@ -61,20 +61,20 @@ def export_page(
 ) -> Exported:
     """Write the next queue of a grade book as a page in one file, ``index.html``.
 
-    The page shows the objects in colour, takes grades by the keys of the triage page, and hands them over as a CSV
-    file, which `gridlens.grading.GradeBook.import_grades` reads. It needs no server and no other file, and shows no
-    scores. The open queue of the first grader is exported where there is one.
+    The page shows the objects in colour and takes grades with the keys of the triage page. The grades are downloaded as
+    a CSV file for `gridlens.grading.GradeBook.import_grades`. The page needs no server and no other file, and shows no
+    scores. If the first grader has an open queue, that queue is exported.
 
     Parameters
     ----------
     scores : str or path
         Table that `gridlens score` wrote.
     folder : str or path
-        Folder for the page, which is made if it is missing.
+        Folder for the page, created if missing.
     progress : callable, optional
-        Called with the number of objects that were drawn since the last call.
+        Called with the number of objects drawn since the last call.
     **options
-        As of `gridlens.triage.serve`, without those of the server.
+        Options of `gridlens.triage.serve`, except those of the server.
 
     Returns
     -------
@@ -83,7 +83,7 @@ def export_page(
     Raises
     ------
     GridlensError
-        The folder has a page already, no cutout of the queue can be read, or as for `gridlens.triage.serve`.
+        If the folder already has a page, no cutout of the queue can be read, or as for `gridlens.triage.serve`.
 
     Examples
     --------
@@ -100,7 +100,7 @@ def export_page(
     try:
         queue = asyncio.run(_queue(triage))
         items, missing = _drawn(triage, queue["items"], progress)
-        # The book knows the pixels before the grades come back.
+        # The hashes of the pixels are in the book before the grades are imported.
         asyncio.run(triage.save(lambda book: None))
     finally:
         triage.close()
@@ -129,7 +129,7 @@ async def _queue(triage: Triage) -> dict[str, Any]:
 def _drawn(
     triage: Triage, items: Sequence[dict[str, Any]], progress: Callable[[int], Any] | None
 ) -> tuple[list[dict[str, Any]], list[str]]:
-    """Return the items with pictures, and the ids of those without."""
+    """Return the items with their pictures, and the ids of items without a picture."""
     from gridlens.reports import lupton_rgb
     from gridlens.triage._views import reduced
 
@@ -150,18 +150,18 @@ def _drawn(
 
 
 def _page(title: str, data: dict[str, Any]) -> str:
-    """Return the page with style, script and data in it."""
+    """Return the page with its style, script and data included."""
     scripts = "\n".join((STATIC / name).read_text(encoding="utf-8") for name in _SCRIPTS)
     lines = [line.removeprefix("export ") for line in scripts.splitlines() if not line.startswith("import ")]
     parts = {
         "title": html.escape(title),
         "style": (STATIC / "style.css").read_text(encoding="utf-8"),
         "script": "\n".join(lines),
-        # An id must not end the element that holds the data.
+        # An id must not close the element that contains the data.
         "data": json.dumps(data).replace("<", "\\u003c"),
     }
     template = (STATIC / "export.html").read_text(encoding="utf-8")
-    # In one pass: a title or an id may hold braces.
+    # Replaced in one pass, because a title or an id may contain braces.
     return re.sub(r"\{\{(title|style|script|data)\}\}", lambda found: parts[found.group(1)], template)
 
 

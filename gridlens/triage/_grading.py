@@ -1,4 +1,4 @@
-"""Queues and grades of one grader, as the page shows them: functions of a grade book."""
+"""Queues and grades of one grader for the page, as functions of a grade book."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ __all__ = [
 ]
 
 _PRACTICE = 10
-# Levels of confidence on the page.
+# Number of levels of confidence on the page.
 _LEVELS = 3
 
 
 def open_queue(book: GradeBook, grader: str, since: str) -> dict[str, Any] | None:
-    """Return the first queue with items that a grader has not graded, None where there is none.
+    """Return the first queue with items that a grader has not graded, or None.
 
-    Queues before the last one that the grader has graded in are not asked again. A grader without grades begins with
-    the first queue that was made after the time `since`, or else with the last one.
+    Queues before the last one with a grade of this grader are skipped. A grader without grades starts with the first
+    queue created after the time `since` or, if there is none, with the last queue.
     """
     queues = book.queues()
     if queues.empty:
@@ -51,9 +51,9 @@ def open_queue(book: GradeBook, grader: str, since: str) -> dict[str, Any] | Non
 
 
 def _items(items: pd.DataFrame, mine: pd.DataFrame, queue_id: str) -> list[dict[str, Any]]:
-    """Return the items of a queue with a grader's own grades, and nothing that a blind grader must not know."""
+    """Return the items of a queue with the grader's own grades, without anything that a blind grader must not see."""
     answers = mine[mine["queue_id"] == queue_id].set_index("position")
-    # A repeat asks for a second grade: that of another item is no answer.
+    # A repeat requires a second grade, so the grade of another item does not answer it.
     others = mine[mine["kind"] != "repeat"].drop_duplicates("object_id", keep="last").set_index("object_id")
     made = []
     for position, name, kind in zip(items["position"], items["object_id"], items["kind"], strict=True):
@@ -79,12 +79,12 @@ def _own(line: Any) -> dict[str, Any]:
 
 
 def add_grade(book: GradeBook, grader: str, given: Mapping[str, Any], blind: bool) -> str:
-    """Add a grade that the page sent and return its id; a grade that is in the book already changes nothing.
+    """Add a grade sent by the page and return its id; a grade that is already in the book changes nothing.
 
     Raises
     ------
     GridlensError
-        A value is not allowed.
+        If a value is invalid.
     """
     grade_id = given.get("grade_id") or str(uuid.uuid4())
     try:
@@ -116,7 +116,7 @@ def add_grade(book: GradeBook, grader: str, given: Mapping[str, Any], blind: boo
 
 
 def undo(book: GradeBook, grader: str, grade_id: str | None) -> dict[str, Any]:
-    """Withdraw a grade, None for the last one, and return its object and the grade that holds for it now."""
+    """Withdraw a grade, or the last one for None; return its object with the grade that is now current."""
     before = book.current()
     withdrawn = book.undo(grader, grade_id)
     if withdrawn is None:
@@ -148,7 +148,7 @@ def grades_of_others(book: GradeBook, grader: str, object_id: str) -> list[dict[
 
 
 def practice(book: GradeBook, seed: int) -> list[dict[str, Any]]:
-    """Return gold objects with their truth for a training round, up to ten, half of them lenses where possible."""
+    """Return up to ten gold objects with their truth for a training round, half of them lenses if possible."""
     gold = book.gold().sample(frac=1.0, random_state=seed)
     lenses, others = gold[gold["truth"] == 1], gold[gold["truth"] == 0]
     n_lenses = min(len(lenses), max(_PRACTICE // 2, _PRACTICE - len(others)))
@@ -160,7 +160,7 @@ def practice(book: GradeBook, seed: int) -> list[dict[str, Any]]:
 
 
 def disagreement(book: GradeBook, grader: str) -> list[dict[str, Any]]:
-    """Return the objects that a grader has graded and on which the graders differ, the least certain first."""
+    """Return the objects graded by a grader on which the graders disagree, least certain first."""
     grades = book.current()
     labelled = grades[grades["grade"] != "U"]
     mine = set(labelled.loc[labelled["grader"] == grader, "object_id"])
@@ -180,7 +180,7 @@ def disagreement(book: GradeBook, grader: str) -> list[dict[str, Any]]:
 
 
 def history(book: GradeBook, grader: str, limit: int) -> list[dict[str, Any]]:
-    """Return the grades of a grader, the newest first; those that were replaced or withdrawn are not current."""
+    """Return the grades of a grader, newest first, marking whether each is current."""
     rows = book.history()
     replaced = set(rows["supersedes"]) - {""}
     own = rows[(rows["grader"] == grader) & (rows["grade"] != "")].iloc[::-1][:limit]

@@ -1,4 +1,4 @@
-"""The rules that each request must pass before the page sees it."""
+"""Checks of each request before it reaches the application."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 __all__ = ["GRADER", "LOOPBACK", "Guard", "host_and_port"]
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-"""names of this machine, on this machine"""
+"""hosts that refer to this machine itself"""
 GRADER = "gridlens.grader"
 """key of the grader's name in the scope of a request"""
 
-# A grade with a note and marks takes a few kB.
+# Largest request; a grade with a note and marks takes a few kB.
 _MOST_BYTES = 64 * 1024
 _COOKIE_SECONDS = 7 * 86_400
 _HEADERS = {
@@ -37,15 +37,15 @@ _LINK = "Open the link that `gridlens triage` printed, or start it again for a n
 
 
 class Guard:
-    """Let a request pass to an app if it is for this server, of a known grader and from the page itself.
+    """Pass a request to an app if it addresses this server and comes from a known grader and from the page itself.
 
     Parameters
     ----------
     app : ASGI application
-        Finds the name of the grader in the scope, under `GRADER`.
+        Gets the name of the grader in the scope, under `GRADER`.
     sessions : Sessions
     hosts : collection of str
-        Names and addresses, without a port, that the header Host may have.
+        Valid names and addresses in the header Host, without the port.
     port : int
         Port of the server.
     """
@@ -57,7 +57,7 @@ class Guard:
         self._cookie = f"gridlens-triage-{port}"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Handle one request."""
         if scope["type"] != "http":
             return
         headers: dict[str, list[str]] = {}
@@ -85,7 +85,7 @@ class Guard:
         await (self._app if refused is None else refused)(scope, receive, answer)
 
     def _wrong_host(self, headers: dict[str, list[str]]) -> Response | None:
-        """Refuse a request for another host: a page elsewhere may have given its own name this address."""
+        """Refuse a request for another host, because a foreign site may resolve its own name to this address."""
         named = headers.get("host", [])
         host, port = host_and_port(named[0]) if len(named) == 1 else (None, None)
         if host is not None and host in self._hosts and (80 if port is None else port) == self._port:
@@ -117,12 +117,12 @@ class Guard:
         if scope["path"] != "/":
             return _refusal(401, f"This browser is not logged in. {_LINK}")
         if headers.get("sec-fetch-site") == ["cross-site"]:
-            # A link in a mail: browsers send a strict cookie once the page itself asks again.
+            # After a link in a mail, browsers only send a strict cookie if the page itself reloads.
             return PlainTextResponse("Opening the page.\n", 200, {"Refresh": "0; url=/"})
         return PlainTextResponse(f"This browser is not logged in. {_LINK}\n", 401)
 
     def _wrong_origin(self, scope: Scope, headers: dict[str, list[str]]) -> Response | None:
-        """Refuse a change of state unless the page itself asks for it, by POST and with JSON."""
+        """Refuse a change of state unless the page itself requests it, with POST and JSON."""
         if scope["method"] != "POST":
             return _refusal(405, "The page is read by GET and changed by POST alone.")
         site, origin = headers.get("sec-fetch-site"), headers.get("origin")
@@ -136,7 +136,7 @@ class Guard:
 
 
 def host_and_port(text: str) -> tuple[str | None, int | None]:
-    """Return the host and the port of a header Host, in lower case and without brackets; None where invalid or missing.
+    """Return the host, in lower case and without brackets, and the port of a header Host; None if invalid or missing.
 
     Examples
     --------
@@ -166,7 +166,7 @@ def _cookie(headers: dict[str, list[str]], name: str) -> str | None:
 
 
 async def _body(receive: Receive) -> bytes | None:
-    """Return the body of a request, None where it is too large."""
+    """Return the body of a request, or None if it is too large."""
     body, more = b"", True
     while more:
         message = await receive()

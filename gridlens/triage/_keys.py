@@ -1,4 +1,4 @@
-"""Keys and criteria: the defaults, and files that change them."""
+"""Keys and criteria: the defaults, and files that override them."""
 
 from __future__ import annotations
 
@@ -54,21 +54,21 @@ KEYS: dict[str, list[str]] = {
     "pan_down": ["Alt+ArrowDown"],
     "mark": ["Enter"],
 }
-"""codes of `KeyboardEvent` by action; "Shift+" and "Alt+" name a modifier"""
+"""codes of `KeyboardEvent` by action; the prefixes "Shift+" and "Alt+" are modifiers"""
 
 
 def read_keys(path: str | os.PathLike[str] | None) -> dict[str, list[str]]:
-    """Return the keys of each action, where those of a JSON file replace the defaults.
+    """Return the keys of each action; those in a JSON file override the defaults.
 
     Parameters
     ----------
     path : str, path or None
-        An object of codes, or lists of codes, by action: ``{"grade_x": ["KeyJ"], "undo": "Backspace"}``.
+        JSON object with a code or a list of codes by action: ``{"grade_x": ["KeyJ"], "undo": "Backspace"}``.
 
     Raises
     ------
     GridlensError
-        The file cannot be read, names an unknown action, or gives one key to two actions.
+        If the file cannot be read, names an unknown action, or gives one key to two actions.
     """
     keys = dict(KEYS)
     if path is None:
@@ -98,18 +98,18 @@ def read_keys(path: str | os.PathLike[str] | None) -> dict[str, list[str]]:
 
 
 def read_criteria(path: str | os.PathLike[str] | None) -> list[dict[str, Any]]:
-    """Return the criteria that are shown while grading: the meaning of each grade, and examples.
+    """Return the criteria shown while grading: the meaning of each grade, and examples.
 
     Parameters
     ----------
     path : str, path or None
-        A JSON list of objects with `grade`, `meaning` and optionally `object_id`, an example. None returns the meaning
-        of each grade.
+        JSON list of objects with `grade`, `meaning` and optionally `object_id`, an example. If None, the criteria are
+        the default meanings of the grades.
 
     Raises
     ------
     GridlensError
-        The file cannot be read, or an entry lacks a grade or a meaning.
+        If the file cannot be read, or an entry lacks a grade or a meaning.
     """
     if path is None:
         return [{"grade": grade, "meaning": meaning, "object_id": None} for grade, meaning in GRADES.items()]

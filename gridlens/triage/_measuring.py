@@ -1,4 +1,4 @@
-"""Blue maps, explanations and the choice of queues, in a process of their own, which keeps the server small."""
+"""Blue maps, explanations and the choice of queues, in a separate process that keeps the memory of the server small."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Measuring", "Reasons"]
 
 _TERMS = 8
-_SAME = 1e-3  # of scores at even prevalence
+_SAME = 1e-3  # tolerance of scores at even prevalence
 
 
 class Reasons(NamedTuple):
@@ -35,10 +35,10 @@ class Reasons(NamedTuple):
     because : str
         A sentence on the arc candidate; "" without terms.
     arc : dict or None
-        Centre `x`, `y` and radius `r` (px) of a circle: through the arc candidate where one fits, which `fits` says,
-        and around it otherwise.
+        Centre `x`, `y` and radius `r` (px) of a circle, and `fits`: whether the circle is fitted to the arc candidate
+        or drawn around it.
     note : str
-        The reason why there are no terms, or why they may not be those of the table; "" otherwise.
+        Reason why there are no terms, or why they may differ from those of the table; otherwise "".
     """
 
     terms: list[dict[str, Any]]
@@ -48,7 +48,7 @@ class Reasons(NamedTuple):
 
 
 class Measuring:
-    """A process that measures cutouts and chooses queues, started when it is first needed, and again if it ends."""
+    """A process that measures cutouts and chooses queues, started when first needed and restarted if it ends."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -66,23 +66,23 @@ class Measuring:
         ----------
         cutout : CutoutSet of 1
         model : str or None
-            The model that gave the scores, where it is known.
+            The model that produced the scores, if known.
         patch : int or None
-            The table's `arc_patch`, where it has one.
+            `arc_patch` of the table, if any.
         score : float or None
-            The table's score, which is compared with the explained one.
+            Score in the table, which is compared with the explained one.
         """
         found: Reasons = await self._run(_reasons, cutout, model, patch, score)
         return found
 
     async def add_queue(self, *values: Any) -> list[str]:
-        """Add the next queue to a grade book, and return sentences on it; see `gridlens.triage._choosing.add_queue`.
+        """Add the next queue to a grade book and return remarks on it; see `gridlens.triage._choosing.add_queue`.
 
         Raises
         ------
         GridlensError
-            There is nothing to grade, the table is of other objects, or the grade book cannot be written; then it has
-            an error of SQLite as its cause.
+            If there is nothing to grade, the table has other objects, or the grade book cannot be written. In the last
+            case its cause is an error of SQLite.
         """
         chosen = await self._run(_add_queue, *values)
         if chosen.error:
@@ -113,7 +113,7 @@ class Measuring:
     def _submit(self, function: Any, *values: Any) -> Any:
         with self._lock:
             if self._pool is None:
-                # A copy of a process with threads may wait for a lock that no thread of its own holds.
+                # A fork of a process with threads may wait forever for a lock, because its holder was not copied.
                 context = multiprocessing.get_context("spawn")
                 self._pool = ProcessPoolExecutor(1, context, initializer=end_with_parent)
             return self._pool.submit(function, *values)
@@ -124,10 +124,10 @@ def _arguments(cutout: CutoutSet) -> tuple[np.ndarray, np.ndarray, float]:
 
 
 def _ready(scores: str) -> None:
-    """Open the table of scores that queues are chosen from."""
+    """Open the table of scores from which queues are chosen."""
     from gridlens.triage._choosing import load
 
-    # The server itself says what is wrong with a table.
+    # The server itself reports errors of the table.
     with contextlib.suppress(GridlensError):
         load(scores)
 
@@ -183,7 +183,7 @@ def _reasons(cutout: CutoutSet, model: str | None, patch: int | None, score: flo
 
 
 def _arc(cutout: CutoutSet, patch: int | None) -> dict[str, Any] | None:
-    """Return the circle of the arc candidate that a patch shows; None without one."""
+    """Return the circle of the arc candidate shown by a patch, or None without a candidate."""
     import numpy as np
 
     from gridlens.errors import CutoutError

@@ -1,4 +1,4 @@
-"""Processes that end with the server, even where it is killed."""
+"""Processes that end with the server, even if it is killed."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ def end_with_parent(*, group: bool = False) -> None:
     Parameters
     ----------
     group : bool, default=False
-        End the group of processes that this one leads, its own workers too.
+        Whether to end the whole process group that this process leads, including its workers.
     """
     threading.Thread(target=_watch, args=(os.getppid(), group), daemon=True).start()
 
 
 def _watch(parent: int, group: bool) -> None:
-    # Systems give an orphan another parent.
+    # The operating system gives an orphan another parent.
     while os.getppid() == parent:
         time.sleep(_SECONDS)
     if group:
-        with contextlib.suppress(AttributeError, OSError):  # where there are no groups
+        with contextlib.suppress(AttributeError, OSError):  # on systems without process groups
             os.killpg(0, signal.SIGKILL)
     os._exit(1)

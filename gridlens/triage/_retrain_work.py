@@ -1,4 +1,4 @@
-"""A training from grades in a process of its own: train, and score the pool with the new model.
+"""A training from grades in a separate process: train, and score the pool with the new model.
 
 Run as ``python -m gridlens.triage._retrain_work JOB``, where JOB is a folder with ``job.json``; see `Retraining`.
 """
@@ -22,7 +22,7 @@ __all__ = ["main"]
 
 
 def main(folder: Path) -> None:
-    """Train as the job says, and write the result; an error is the last line of the log."""
+    """Train as specified by the job and write the result; an error is the last line of the log."""
     job = json.loads((folder / JOB).read_text(encoding="utf-8"))
     result = _trained(folder, job)
     if result["accepted"]:
@@ -31,7 +31,7 @@ def main(folder: Path) -> None:
 
 
 def _pool(job: dict[str, Any]) -> Any:
-    """Return the cutouts of the table of scores, and no others that may have come since."""
+    """Return the cutouts of the table of scores, without others that may have been added since."""
     from gridlens.sources import open_source
     from gridlens.sources._selection import Selection
 
@@ -69,14 +69,14 @@ def _score(folder: Path, job: dict[str, Any]) -> None:
 
 
 def _workers() -> int:
-    """Return the number of workers, which leaves a processor to the page."""
+    """Return the number of workers, which leaves one processor to the page."""
     return max(1, (os.cpu_count() or 1) - 1)
 
 
 class _Progress:
-    """Write the stage and the fraction of it that is finished, for the page.
+    """Write the stage and its finished fraction for the page.
 
-    Scenes that are simulated after the pool are counted as well, but not the fits after them: the fraction is None.
+    The scenes simulated after the pool count as well. The fits after them do not, so their fraction is None.
     """
 
     def __init__(self, folder: Path, stage: str, total: int) -> None:
@@ -85,7 +85,7 @@ class _Progress:
         self(0)
 
     def __call__(self, count: int, step: str = "") -> None:
-        """Count `count` more as finished."""
+        """Add `count` finished cutouts or scenes."""
         self._done += count
         percent = min(100 * self._done // max(self._total, 1), 101)
         if percent == self._told:
@@ -103,14 +103,14 @@ def _write(path: Path, values: dict[str, Any]) -> None:
 
 
 def _print_warning(message: Any, category: type[Warning], *_: Any) -> None:
-    """Write a warning of gridlens to the log, without the place in the code."""
+    """Write a warning of gridlens to the log, without its location in the code."""
     if issubclass(category, UserWarning):
         print(f"Warning: {message}", flush=True)
 
 
 if __name__ == "__main__":
     end_with_parent(group=True)
-    # As an exception, which removes temporary files.
+    # The signal raises an exception, so that temporary files are removed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("Ended by the server."))
     warnings.showwarning = _print_warning  # type: ignore[assignment]
     try:

@@ -1,4 +1,4 @@
-"""Retraining from the page: a process of its own, its progress, and what follows from its result."""
+"""Retraining from the page: a separate process, its progress, and the decision on its result."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ JOB, STATUS, RESULT, BUNDLE, SCORES = "job.json", "status.json", "result.json", 
 _LINES = 200
 _BYTES = 65_536
 _LOG = "log.txt"
-# How long a training may take to end, s.
+# Time that a training gets to end after a signal, s.
 _PATIENCE = 5.0
 _COMMAND = [sys.executable, "-m", "gridlens.triage._retrain_work"]
 
 
 class Retraining:
-    """Trainings, one after another, each in a new folder beside the grade book.
+    """Successive trainings, each in a new folder beside the grade book.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ class Retraining:
 
     @property
     def accepted(self) -> bool:
-        """True if the new model is not worse, and may replace the old one."""
+        """Whether the new model is not worse and may replace the old one."""
         return self.state in ("done", "accepted", "kept") and self._result().get("accepted", False)
 
     @property
@@ -83,11 +83,11 @@ class Retraining:
         ids : sequence of str
             Objects of the pool.
         before : sequence of str
-            The best of them by the old model, the best first.
+            The best of them according to the old model, best first.
         model : str
             The old model.
         prevalence : float
-            Of the new table of scores.
+            Prevalence of the new table of scores.
         """
         models = writable_folder(self._grades.with_name(f"{self._grades.stem}.models"))
         number = 1 + max((int(path.name) for path in models.iterdir() if path.name.isdigit()), default=0)
@@ -107,18 +107,18 @@ class Retraining:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                # It leads a group of processes, so that its workers end with it; Ctrl-C ends it through the server.
+                # It leads a process group, so that its workers end with it; after Ctrl-C, the server ends it.
                 start_new_session=True,
             )
 
     def decide(self, accept: bool) -> None:
-        """Note a decision on the result."""
+        """Record the decision on the result."""
         self._state = "accepted" if accept else "kept"
 
     def status(self, after: Sequence[str]) -> dict[str, Any]:
-        """Return the state, the progress and the result as the page shows them.
+        """Return the state, the progress and the result for the page.
 
-        `after` are the best objects of the new table of scores, the best first.
+        `after` are the best objects of the new table of scores, best first.
         """
         state, result = self.state, self._result()
         progress = self._read(STATUS) if state == "running" else {}
@@ -136,10 +136,10 @@ class Retraining:
         }
 
     def close(self) -> None:
-        """End a training that runs."""
+        """End the current training, if any."""
         if self._process is None or self._process.poll() is not None:
             return
-        # The first request lets it remove its temporary files.
+        # The first signal lets it remove its temporary files.
         self._end(self._process, signal.SIGTERM)
         try:
             self._process.wait(_PATIENCE)
@@ -151,7 +151,7 @@ class Retraining:
         """Send a signal to a training and its workers."""
         try:
             os.killpg(process.pid, how)
-        except (AttributeError, OSError):  # where there are no groups
+        except (AttributeError, OSError):  # on systems without process groups
             process.kill()
 
     def _result(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""All that is known of an object, shown after its grade."""
+"""Everything known about an object, shown after it is graded."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["CONTEXT", "links_of", "revealed"]
 
 _COLUMNS = ("ra", "dec", "rank", "score", "p_lens", "p_low", "p_high", "arc_patch")
 CONTEXT = ("context_", "known_")
-"""beginnings of the columns that `gridlens context` adds"""
+"""prefixes of the columns that `gridlens context` adds"""
 
 
 async def revealed(triage: Triage, grader: str, name: str) -> dict[str, Any]:
@@ -45,7 +45,7 @@ async def revealed(triage: Triage, grader: str, name: str) -> dict[str, Any]:
 
 
 def links_of(ra: Any, dec: Any) -> list[Mapping[str, str]]:
-    """Return pages on a position (ICRS, deg), by name; none where it is unknown.
+    """Return links to pages on a position (ICRS, deg), with their names; an empty list if it is unknown.
 
     Examples
     --------
@@ -76,7 +76,7 @@ def links_of(ra: Any, dec: Any) -> list[Mapping[str, str]]:
 
 
 def _of_book(book: GradeBook, grader: str, name: str) -> tuple[str | None, int | None, list[dict[str, str]]]:
-    """Return the reason for which an object was queued last, its truth if it is gold, and the grades of others."""
+    """Return the reason why an object was last queued, its truth if it is gold, and the grades of others."""
     items, gold = book.queue_items(), book.gold()
     kinds = items.loc[items["object_id"] == name, "kind"]
     truth = gold.loc[gold["object_id"] == name, "truth"]

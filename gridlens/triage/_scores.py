@@ -1,4 +1,4 @@
-"""The table of scores that is inspected, of which little is kept in memory."""
+"""The inspected table of scores, most of which stays on disk."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ from gridlens.errors import GridlensError
 
 __all__ = ["ScoreTable", "release_memory", "share_arenas"]
 
-# Columns that the choice of a queue depends on.
+# Columns on which the choice of a queue depends.
 _QUEUED = ("p_lens", "score", "disagreement", "status", "arc_distance", "arcness", "arc_color_gr", "arc_snr")
-# Rows that are decoded at a time to find a few of them.
-# Of glibc's malloc.h.
+# M_ARENA_MAX in glibc's malloc.h.
 _ARENA_MAX = -8
+# Number of rows decoded at a time to find a few of them.
 _BATCH = 16_384
 
 
 class ScoreTable:
-    """A table of scores on disk: ids and paths are in memory, other columns are read when they are needed.
+    """A table of scores on disk. Ids and paths are in memory; other columns are read when needed.
 
     Parameters
     ----------
     path : str or path
-        As `gridlens score` writes it: parquet, which is the fastest to open, csv, fits or votable.
+        Table written by `gridlens score`: parquet, which opens fastest, csv, fits or votable.
 
     Raises
     ------
     GridlensError
-        The table cannot be read, lacks a column, is empty, or names an object twice or not at all.
+        If the table cannot be read, lacks a column, is empty, or has a blank or repeated id.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -58,7 +58,7 @@ class ScoreTable:
         self._paths = kept.column(1).cast(pa.string()) if kept.num_columns > 1 else None
         del kept
         self._check_ids()
-        # Of rows that were asked for; few of a large table are.
+        # Row numbers of the ids that were requested, few in a large table.
         self._rows: dict[str, int] = {}
         release_memory()
 
@@ -75,7 +75,7 @@ class ScoreTable:
 
     @property
     def paths(self) -> list[str]:
-        """Texts of the column `path`, each once; empty without it."""
+        """Distinct values of the column `path`; empty without this column."""
         found = [] if self._paths is None else pc.unique(self._paths).to_pylist()
         return [str(path) for path in found if path]
 
@@ -94,31 +94,31 @@ class ScoreTable:
             )
 
     def rows_of(self, ids: Sequence[str]) -> dict[str, int]:
-        """Return the numbers of the rows of those ids that are in the table."""
+        """Return the row numbers of the ids that are in the table."""
         unknown = [name for name in ids if name not in self._rows]
         if unknown:
-            # Asked the other way round, arrow would make an index of all ids.
+            # With the arguments swapped, arrow would index all ids of the table.
             places = pc.index_in(self._ids, value_set=pa.array(unknown, pa.string()))
             rows = np.flatnonzero(places.is_valid().to_numpy(zero_copy_only=False))
             self._rows |= {unknown[k]: int(row) for k, row in zip(places.take(rows).to_pylist(), rows, strict=True)}
         return {name: self._rows[name] for name in ids if name in self._rows}
 
     def places(self, ids: Sequence[str]) -> pd.DataFrame:
-        """Return `id` and `path` ("" where unknown) of those ids that are in the table."""
+        """Return `id` and `path` ("" if unknown) of the ids that are in the table."""
         found = self.rows_of(ids)
         rows = pa.array(list(found.values()), pa.int64())
         paths = [""] * len(found) if self._paths is None else self._paths.take(rows).fill_null("").to_pylist()
         return pd.DataFrame({"id": list(found), "path": paths}, dtype=object)
 
     def values(self, ids: Sequence[str], columns: Iterable[str] | None = None) -> dict[str, dict[str, Any]]:
-        """Return the cells of rows by id, then by column; missing numbers are None.
+        """Return the values of rows by id, then by column; missing numbers are None.
 
         Parameters
         ----------
         ids : sequence of str
-            Those that are not in the table are left out.
+            Ids that are not in the table are left out.
         columns : iterable of str, default=None
-            Those that the table does not have are left out; None returns all.
+            Columns that the table lacks are left out. If None, all columns.
         """
         wanted = sorted((row, name) for name, row in self.rows_of(ids).items())
         chosen = [name for name in self.columns if columns is None or name in set(columns)]
@@ -136,7 +136,7 @@ class ScoreTable:
         return found
 
     def best(self, n: int) -> list[str]:
-        """Return the ids of the n best objects that were scored, the best first."""
+        """Return the ids of the n best scored objects, best first."""
         names = [name for name in ("p_lens", "score", "status") if name in self.columns]
         table = self._read(names).append_column("id", self._ids)
         if "status" in names:
@@ -147,7 +147,7 @@ class ScoreTable:
         ]
 
     def candidates(self) -> pd.DataFrame:
-        """Return the columns that `add_next_queue` chooses objects by, of all rows."""
+        """Return the columns that `add_next_queue` uses to choose objects, for all rows."""
         table = self._read([name for name in _QUEUED if name in self.columns])
         frame = table.to_pandas()
         del table
@@ -155,7 +155,7 @@ class ScoreTable:
         return frame
 
     def positions(self, ids: Sequence[str]) -> pd.DataFrame:
-        """Return `object_id`, `ra` and `dec` (deg, NaN) and `source` of those ids that are in the table."""
+        """Return `object_id`, `ra` and `dec` (deg, or NaN) and `source` of the ids that are in the table."""
         places = self.places(ids)
         known = self.values(list(places["id"]), ("ra", "dec"))
         frame = pd.DataFrame({"object_id": places["id"], "source": places["path"]})
@@ -176,20 +176,20 @@ class ScoreTable:
 
 
 def share_arenas() -> None:
-    """Let all threads of this process take memory from two arenas, so that what one frees serves the others."""
-    with contextlib.suppress(OSError, AttributeError):  # glibc alone has it
+    """Let all threads of this process share two arenas, so that memory freed by one thread is reused by others."""
+    with contextlib.suppress(OSError, AttributeError):  # only glibc has this function
         ctypes.CDLL(None).mallopt(_ARENA_MAX, 2)
 
 
 def release_memory() -> None:
-    """Return memory that was freed to the system: large tables leave much of it behind."""
+    """Return freed memory to the system, because large tables leave much of it behind."""
     pa.default_memory_pool().release_unused()
     with contextlib.suppress(OSError, AttributeError):  # glibc alone has it
         ctypes.CDLL(None).malloc_trim(0)
 
 
 def _opened(path: Path) -> pa.Table | pq.ParquetFile:
-    """Return a parquet file, opened, or another table as a whole."""
+    """Open a parquet file, or read a table in another format completely."""
     if path.suffix.lower() != ".parquet":
         return pa.Table.from_pandas(read_table(path, text=("object_id",)), preserve_index=False)
     if not path.is_file():
@@ -201,7 +201,7 @@ def _opened(path: Path) -> pa.Table | pq.ParquetFile:
 
 
 def _id_column(column: pa.ChunkedArray) -> pa.Array:
-    """Return ids as text in one spelling; see `gridlens._ids.as_id`."""
+    """Return ids as normalised text; see `gridlens._ids.as_id`."""
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
         text = column.cast(pa.string()).fill_null("")
         spelled = pc.and_(pc.equal(text, pc.utf8_trim_whitespace(text)), pc.utf8_is_printable(text))
@@ -212,7 +212,7 @@ def _id_column(column: pa.ChunkedArray) -> pa.Array:
 
 
 def _plain(value: Any) -> Any:
-    """Return a cell as JSON can hold it."""
+    """Return a value in a form that JSON supports."""
     if isinstance(value, float) and not np.isfinite(value):
         return None
     return value if isinstance(value, str | int | float | bool | None) else str(value)

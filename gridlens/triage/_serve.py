@@ -1,4 +1,4 @@
-"""`serve`: the page at an address of this machine."""
+"""The server of the page."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["open_triage", "serve"]
 
-# How long requests that are being answered may take after Ctrl-C, s.
+# Time that running requests get after Ctrl-C, s.
 _GRACE = 2
 _LOOPBACK = "127.0.0.1"
 
@@ -34,27 +34,27 @@ def serve(
     allow_host: str | None = None,
     **options: Any,
 ) -> None:
-    """Show the page of a table of scores until Ctrl-C.
+    """Serve the page of a table of scores until Ctrl-C.
 
-    The page answers to this machine alone, and to graders with a link. Each link works once.
+    Without `allow_host`, only this machine can open the page. Each grader needs a link, which works once.
 
     Parameters
     ----------
     scores : str or path
         Table that `gridlens score` wrote.
     announce : callable
-        Called with the links by grader, once the server listens.
+        Called with a mapping of graders to links once the server listens.
     port : int, default=0
-        Port of the server; 0 takes a free one.
+        Port of the server; 0 selects a free one.
     allow_host : str, default=None
-        Name or address of this machine under which other machines reach the page. The traffic is not encrypted.
+        Name or address of this machine at which other machines can open the page. The traffic is not encrypted.
     **options
-        As of `open_triage`.
+        Options of `open_triage`.
 
     Raises
     ------
     GridlensError
-        A package is missing, the port is in use, the host is not one of this machine, or as for `open_triage`.
+        If a package is missing, the port is in use, the host is not this machine, or as for `open_triage`.
 
     Examples
     --------
@@ -67,7 +67,7 @@ def serve(
         listener = stack.enter_context(_listening(host, port))
         measuring = Measuring()
         stack.callback(measuring.close)
-        # Both processes load their libraries at the same time.
+        # Started now, so that both processes load their libraries at the same time.
         measuring.start(os.fspath(scores))
         from gridlens.triage._scores import share_arenas
 
@@ -78,7 +78,7 @@ def serve(
 
 
 def _answer(triage: Triage, host: str, listener: socket.socket, announce: Callable[[Mapping[str, str]], Any]) -> None:
-    """Answer requests until Ctrl-C."""
+    """Handle requests until Ctrl-C."""
     import uvicorn
 
     from gridlens.triage._app import make_app
@@ -102,7 +102,7 @@ def _answer(triage: Triage, host: str, listener: socket.socket, announce: Callab
     )
     place = f"[{host}]" if ":" in host else host
     announce({who: f"http://{place}:{port}/?token={token}" for who, token in sessions.tokens.items()})
-    # Ctrl-C is the way to end it; every grade is saved already.
+    # Ctrl-C is the normal way to end the server; every grade is already saved.
     with contextlib.suppress(KeyboardInterrupt):
         server.run(sockets=[listener])
 
@@ -128,34 +128,34 @@ def open_triage(
     Parameters
     ----------
     scores : str or path
-        Table that `gridlens score` wrote. The record beside it says how its cutouts were read.
+        Table written by `gridlens score`. The record beside it states how its cutouts were read.
     source : sequence of str, default=None
-        Files, folders and globs of cutouts; None finds them as the record says.
+        Files, folders and globs of cutouts. If None, those in the record.
     graders : sequence of str
-        Names of the people who grade.
+        Names of the graders.
     grades : str or path, default="grades.sqlite"
-        Grade book, which is made if it is missing.
+        Grade book, created if missing.
     model : str, default=None
-        Model that gave the scores; None takes that of the record.
+        Model that produced the scores. If None, that of the record.
     strategy, batch
-        Of the queues, as for `gridlens.grading.make_queue`.
+        Strategy and size of the queues, as for `gridlens.grading.make_queue`.
     blind : bool, default=True
-        Hide scores and the grades of others until an object is graded.
+        Whether to hide scores and the grades of others until an object is graded.
     keys, criteria : str or path, default=None
         JSON files, as for `read_keys` and `read_criteria`.
     gold : DataFrame, default=None
-        Objects whose truth is known, for `GradeBook.add_gold`, and optionally their `path`.
+        Objects with a known truth, for `GradeBook.add_gold`, and optionally their `path`.
     measuring : Measuring, default=None
-        A process that was started before.
+        Measuring process that has already been started.
     **stated
         Arguments of `gridlens.sources.open_source`, which take precedence over the record.
 
     Raises
     ------
     ValueError
-        There is no grader, or a name is blank or repeated.
+        If there is no grader, or a name is blank or repeated.
     GridlensError
-        The table, the grade book, or a file of keys or criteria cannot be used.
+        If the table, the grade book, or a file of keys or criteria cannot be used.
     """
     from gridlens._file_names import existing_path
     from gridlens.explain._remembered import remembered
@@ -169,7 +169,7 @@ def open_triage(
         raise ValueError(f"The 'graders' parameter must be different names. Got {', '.join(names)!r} instead.")
     past = remembered(scores)
     if model is None and past.model is not None:
-        # A folder of that name is not the bundled model.
+        # The name of a bundled model takes precedence over a folder of that name.
         model = past.model if past.model in BUNDLED else existing_path(past.model, past.folders)
     settings = Settings(names, strategy, batch, blind, read_keys(keys), read_criteria(criteria), model)
     return Triage(ScoreTable(scores), grades, settings, past, {"source": source, **stated}, gold, measuring)
@@ -185,7 +185,7 @@ def _listening(host: str, port: int) -> socket.socket:
                 "name in the network."
             )
         if not _is_loopback(host) and _is_loopback(str(address[0])):
-            # Some systems give the name of the machine an address that only the machine itself can reach.
+            # On some systems, the name of the machine resolves to an address that only the machine itself can reach.
             address = ("0.0.0.0" if family == socket.AF_INET else "::", port)
         return socket.create_server(address[:2], family=family)
     except OSError as exc:
@@ -200,7 +200,7 @@ def _listening(host: str, port: int) -> socket.socket:
 
 
 def _is_loopback(host: str) -> bool:
-    """Return whether a name or an address is that of this machine on this machine."""
+    """Return whether a name or an address is that of the loopback interface."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -1,4 +1,4 @@
-"""Graders: a link with a token that works once, exchanged for a cookie."""
+"""Login of graders: a token in a link, which works once, is exchanged for a cookie."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _BYTES = 32
 
 
 class Sessions:
-    """Tokens that are not used yet, and the cookies that they were exchanged for.
+    """Unused tokens, and the cookies for which used ones were exchanged.
 
-    Hashes of cookies are in memory, and the last one of each grader in the grade book: a cookie is valid after a
-    restart with the same book.
+    Hashes of cookies are kept in memory, and that of each grader's last cookie in the grade book, so it remains valid
+    after a restart with the same book.
 
     Parameters
     ----------
@@ -33,9 +33,9 @@ class Sessions:
         self._cookies: dict[str, str] = {}
 
     async def exchange(self, token: str) -> tuple[str, str] | None:
-        """Return the grader of a token that was not used yet and a new cookie; None for any other token."""
+        """Return the grader of an unused token, and a new cookie; None for any other token."""
         digest = _sha256(token)
-        # All are compared, in constant time each, so that the time tells nothing about a token.
+        # All tokens are compared, each in constant time, so that the time does not reveal anything about a token.
         found = [own for own in self._open if secrets.compare_digest(own, digest)]
         if not found:
             return None
@@ -46,7 +46,7 @@ class Sessions:
         return grader, cookie
 
     async def grader_of(self, cookie: str) -> str | None:
-        """Return the grader whom a cookie belongs to; None for an unknown cookie."""
+        """Return the grader to whom a cookie belongs; None for an unknown cookie."""
         digest = _sha256(cookie)
         if digest in self._cookies:
             return self._cookies[digest]

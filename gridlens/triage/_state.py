@@ -1,4 +1,4 @@
-"""State of the server: the table, the cutouts, the grade book and the options of the command."""
+"""The state of the server: the table, the cutouts, the grade book and the options of the command."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ from gridlens.triage._scores import ScoreTable
 __all__ = ["Settings", "Triage"]
 
 _PREFETCH = 20
-# Objects of a table that are shown before and after a training.
+# Number of the best objects that are listed before and after a training.
 _SHOWN = 20
-# Of lenses, where the table does not say which one its probabilities assume.
+# Prevalence of lenses, if the table does not state the prevalence of its probabilities.
 _PREVALENCE = 1e-3
 _CHANGED = "The pixels of this object changed. Grades from before belong to the earlier pixels and no longer count."
 
@@ -43,15 +43,15 @@ class Settings:
     ----------
     graders : tuple of str
     strategy : {"mix", "top", "random"}
-        Of the queues, unless the page asks for another one.
+        Strategy of the queues, unless the page requests another one.
     batch : int
-        Objects in a queue.
+        Number of objects in a queue.
     blind : bool
         Whether scores and the grades of others are hidden until an object is graded.
     keys : dict of str to list of str
     criteria : list of dict
     model : str or None
-        Model that gave the scores, where it is known.
+        Model that produced the scores, if known.
     """
 
     graders: tuple[str, ...]
@@ -70,21 +70,21 @@ class Triage:
     ----------
     table : ScoreTable
     grades : str or path
-        Grade book, which is made if it is missing.
+        Grade book, created if missing.
     settings : Settings
     past : Remembered
         How the table was made.
     stated : mapping
         Arguments of `open_source`, which take precedence.
     gold : DataFrame, default=None
-        Objects whose truth is known, for `GradeBook.add_gold`, and optionally their `path`.
+        Objects with a known truth, for `GradeBook.add_gold`, and optionally their `path`.
     measuring : Measuring, default=None
-        A process that was started before; None starts one when it is needed.
+        Measuring process that has already been started. If None, one is started when needed.
 
     Raises
     ------
     GridlensError
-        The grade book cannot be opened.
+        If the grade book cannot be opened.
     """
 
     def __init__(
@@ -118,12 +118,12 @@ class Triage:
         self.use(table)
 
     def use(self, table: ScoreTable) -> None:
-        """Take another table of scores as the base of the next queue and of all that is shown."""
+        """Use another table of scores for the next queue and for everything that is shown."""
         self.table = table
         self.reader = CutoutReader(table, self.past, self.stated, self._elsewhere)
 
     def close(self) -> None:
-        """Save the hashes of the pixels that were shown, and close the grade book."""
+        """Save the hashes of the shown pixels, and close the grade book."""
         self.retraining.close()
         self.measuring.close()
         self._prefetcher.shutdown(cancel_futures=True)
@@ -133,25 +133,25 @@ class Triage:
         self.statistics.close()
 
     def knows(self, name: str) -> bool:
-        """Return whether an object is in the table or gold."""
+        """Return whether an object is in the table or a gold object."""
         return name in self._gold or bool(self.table.rows_of([name]))
 
     async def cutout(self, name: str) -> tuple[CutoutSet, str, str]:
-        """Return a cutout, the hash of its pixels, and a sentence if they changed since it was graded.
+        """Return a cutout, the hash of its pixels, and a message if they changed since it was graded, else "".
 
         Raises
         ------
         GridlensError
-            The cutout cannot be read.
+            If the cutout cannot be read.
         """
         cutout, digest = await self.in_reader(self.reader.read, name)
         if self._remember(name, digest):
-            # Its grades are no longer current, which the next queue must know.
+            # The next queue must take into account that its grades are no longer current.
             await self.books.run(self._save_hashes)
         return cutout, digest, _CHANGED if name in self._changed else ""
 
     async def in_reader(self, function: Any, *values: Any) -> Any:
-        """Return the value of a function that runs in a thread which reads images."""
+        """Run a function in a thread that reads images, and return its value."""
         return await asyncio.wrap_future(self._readers.submit(function, *values))
 
     def prefetch(self, names: Sequence[str]) -> None:
@@ -160,7 +160,7 @@ class Triage:
             self._prefetcher.submit(self.reader.prefetch, list(names[:_PREFETCH]))
 
     def _remember(self, name: str, digest: str) -> bool:
-        """Keep the hash of pixels that are shown; return whether the pixels changed just now."""
+        """Store the hash of shown pixels; return whether the pixels have changed."""
         with self._lock:
             if self._shown.get(name) == digest:
                 return False
@@ -173,7 +173,7 @@ class Triage:
             return bool(before) and before != digest
 
     def _save_hashes(self, book: GradeBook) -> None:
-        """Add the objects that were shown, with the hashes of their pixels, to the book."""
+        """Add the shown objects and the hashes of their pixels to the book."""
         with self._lock:
             unsaved, self._unsaved = self._unsaved, {}
         if not unsaved:
@@ -184,7 +184,7 @@ class Triage:
         self._known |= unsaved
 
     async def save(self, function: Any, *values: Any) -> Any:
-        """Return the value of a function of the book, once the hashes of the pixels that were shown are in it."""
+        """Save the hashes of the shown pixels, then run a function on the book and return its value."""
 
         def run(book: GradeBook) -> Any:
             self._save_hashes(book)
@@ -193,7 +193,7 @@ class Triage:
         return await self.books.run(run)
 
     def reveal(self, grader: str, name: str) -> None:
-        """Note that a grader saw the score of an object before grading it."""
+        """Record that a grader saw the score of an object before grading it."""
         self._revealed.add((grader, name))
 
     def is_blind(self, grader: str, name: str) -> bool:
@@ -201,7 +201,7 @@ class Triage:
         return self.settings.blind and (grader, name) not in self._revealed
 
     async def queue(self, grader: str) -> dict[str, Any] | None:
-        """Return the open queue of a grader, and expect its images."""
+        """Return the open queue of a grader, and announce its images to the reader."""
         found = await self.save(open_queue, grader, self.started)
         if found is not None:
             names = [item["object_id"] for item in found["items"]]
@@ -213,12 +213,12 @@ class Triage:
         return found
 
     async def next_queue(self, grader: str, strategy: str, batch: int) -> dict[str, Any]:
-        """Return the open queue of a grader; where there is none, choose the next one for all graders.
+        """Return the open queue of a grader; if there is none, choose the next one for all graders.
 
         Raises
         ------
         GridlensError
-            There is nothing left to grade, or the table has other objects than earlier queues.
+            If there is nothing left to grade, or the objects of the table differ from those of earlier queues.
         """
         await self.books.run(self._save_hashes)
         notes = await self.measuring.add_queue(
@@ -230,10 +230,10 @@ class Triage:
         return {**found, "notes": notes}
 
     async def retrain(self) -> bool:
-        """Start a training from the grades, in a process of its own; return False where one runs already."""
+        """Start a training from the grades in a separate process; return False if one is already running."""
         source, before = await self.in_reader(self._pool), await self.in_reader(self.table.best, _SHOWN)
         prevalence = self.table.values(before[:1], ["prevalence"]).get(before[0], {}).get("prevalence")
-        # Nothing waits between the question and the start: another request cannot come between.
+        # There is no await between this check and the start, so no other request can intervene.
         if self.retraining.state == "running":
             return False
         self.retraining.start(
@@ -251,13 +251,13 @@ class Triage:
         return {name: value for name, value in arguments.items() if value is not None}
 
     async def retrain_status(self) -> dict[str, Any]:
-        """Return the state of the training as the page shows it."""
+        """Return the state of the training for the page."""
         retraining = self.retraining
         after = await self.in_reader(lambda: ScoreTable(retraining.scores).best(_SHOWN)) if retraining.accepted else []
         return retraining.status(after)
 
     async def decide(self, accept: bool) -> None:
-        """Take the new model and its scores as the base of all that follows, or keep the old one."""
+        """Switch to the new model and its scores, or keep the old ones."""
         if accept:
             bundle, scores = self.retraining.bundle, self.retraining.scores
             self.model_id = await self.books.run(_add_model, self.settings.model or "default", str(bundle))

@@ -1,4 +1,4 @@
-"""Progress and agreement, as the page shows them: functions of a grade book."""
+"""Progress and agreement for the page, as functions of a grade book."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _WINDOW = 100
 
 
 def progress(book: GradeBook, n_pool: int) -> dict[str, Any]:
-    """Return how many lenses were found, how fast, and how many are left.
+    """Return the number of lenses found, the rate of finding, and the number left.
 
     Lenses are objects whose consensus of grades is at least 0.5; gold objects are left out.
     """

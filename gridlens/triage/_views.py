@@ -1,4 +1,4 @@
-"""Images as the browser gets them: 16-bit arrays, stretched there."""
+"""Images for the browser: 16-bit arrays, which the browser stretches."""
 
 from __future__ import annotations
 
@@ -15,36 +15,36 @@ from gridlens.cutouts import CutoutSet, band_noise
 __all__ = ["VIEWS", "encoded", "pixel_sha256", "reduced"]
 
 VIEWS = ("raw", "subtracted", "blue")
-"""bands as they are, without the light of the BCG, and bluer than the BCG"""
+"""the unchanged bands, the bands without the light of the BCG, and the light that is bluer than the BCG"""
 
 _MISSING = 65535
 _STEPS = _MISSING - 1
-# A step of the grey levels is at most this fraction of the noise: a saturated star must not hide faint arcs.
+# Largest step of the grey levels in units of the noise, so that a saturated star does not hide faint arcs.
 _STEP_PER_NOISE = 0.125
-# How far below the median the range begins at most, in units of the noise: below are bad pixels.
+# Largest distance of the lower end of the range below the median, in units of the noise; lower pixels are bad.
 _LOWEST = 1000.0
 
 
 def pixel_sha256(pixels: np.ndarray) -> str:
-    """Return the SHA-256 of one cutout (H, W, 3) as little-endian float32, row by row, as grade books keep it."""
+    """Return the SHA-256 of one cutout (H, W, 3) as little-endian float32, row by row, for grade books."""
     return hashlib.sha256(np.ascontiguousarray(pixels, dtype="<f4").tobytes()).hexdigest()
 
 
 def encoded(cutout: CutoutSet, views: Sequence[str], more: Mapping[str, Any], blue: np.ndarray | None = None) -> bytes:
-    """Return one cutout as a JSON header, its length before it as 4 bytes, and 16-bit arrays after it.
+    """Return one cutout encoded as the length of a JSON header in 4 bytes, the header, and 16-bit arrays.
 
-    Value v of the arrays of shape (n_views, 3, H, W), little-endian, is the flux ``low + v * (high - low) / 65534``;
-    65535 is a missing pixel. Fluxes beyond the range have the value of its end.
+    The arrays have the shape (n_views, 3, H, W) and are little-endian. A value v means the flux
+    ``low + v * (high - low) / 65534``, and 65535 is a missing pixel. Fluxes outside the range are clipped to it.
 
     Parameters
     ----------
     cutout : CutoutSet of 1
     views : sequence of str
-        Of `VIEWS`. The blue map is the same in all three bands.
+        Some of `VIEWS`. The blue map is the same in all three bands.
     more : mapping
-        Further entries of the header.
+        Additional entries of the header.
     blue : ndarray of shape (H, W), default=None
-        The blue map of `detection_maps`. None leaves all pixels of this view missing.
+        The blue map of `detection_maps`. If None, all pixels of this view are missing.
     """
     pixels = cutout.pixels[0]
     parts, lows, highs = [], [], []
@@ -73,7 +73,7 @@ def encoded(cutout: CutoutSet, views: Sequence[str], more: Mapping[str, Any], bl
 
 
 def reduced(cutout: CutoutSet, size: int) -> CutoutSet:
-    """Return one cutout of at most about `size` px, where each pixel is the mean of those it replaces."""
+    """Return one cutout binned to at most about `size` px; each pixel is the mean of those it replaces."""
     pixels = cutout.pixels[0]
     step = max(1, min(pixels.shape[:2]) // size)
     if step == 1:
@@ -107,7 +107,7 @@ def _view(cutout: CutoutSet, view: str, blue: np.ndarray | None) -> np.ndarray:
 
 
 def _without_bcg(pixels: np.ndarray, bcg_xy: np.ndarray) -> np.ndarray:
-    """Return the bands (3, H, W) less the median light in rings of one pixel about the BCG, linear between them."""
+    """Return the bands (3, H, W) minus the median light in rings around the BCG, one pixel wide and interpolated."""
     y, x = np.indices(pixels.shape[:2])
     radius = np.hypot(x - bcg_xy[0], y - bcg_xy[1])
     if not np.isfinite(radius).all():
@@ -129,7 +129,7 @@ def _without_bcg(pixels: np.ndarray, bcg_xy: np.ndarray) -> np.ndarray:
 
 
 def _quantised(planes: np.ndarray) -> tuple[np.ndarray, list[float], list[float]]:
-    """Return planes (3, H, W) as uint16, and the fluxes of the values 0 and 65534 of each."""
+    """Return planes (3, H, W) as uint16, and the fluxes that the values 0 and 65534 of each represent."""
     noise = band_noise(np.moveaxis(planes, 0, 2).astype(np.float32))
     values = np.full(planes.shape, _MISSING, "<u2")
     lows, highs = [], []
