@@ -147,7 +147,7 @@ def _names(grader: str | None, graders: str | None) -> list[str]:
             raise click.UsageError("Your user has no name. Give one with --grader NAME.") from None
     names = [name.strip() for name in graders.split(",")]
     if not all(names) or len(set(names)) < len(names):
-        raise click.UsageError(f"--graders must be different names, such as alice,bob. Got {graders!r} instead.")
+        raise click.UsageError(f"--graders needs different names, such as alice,bob. Got {graders!r} instead.")
     return names
 
 

@@ -23,7 +23,7 @@ __all__ = ["Agreement", "agreement"]
 
 # Grades by which an object counts as found.
 _FOUND = ("A", "B")
-# Objects below which no kappa is reported.
+# Smallest number of objects for which kappa is reported.
 _LEAST = 10
 _SNR_EDGES = (0.0, 5.0, 10.0, 20.0, 40.0, math.inf)
 
@@ -37,16 +37,16 @@ class Agreement:
     kappa : Estimate
         Quadratic-weighted kappa of all pairs of graders together.
     pairs : DataFrame
-        A row for each pair of graders: `grader`, `other`, `n_objects` that both gave a label, `kappa`.
+        A row for each pair of graders: `grader`, `other`, `n_objects` labelled by both, `kappa`.
     repeats : DataFrame
-        A row for each grader: `grader`, `n_repeats` (labels of an object that they had labelled before), `same`
-        (fraction of those with the same label as before).
+        A row for each grader: `grader`, `n_repeats` (labels of objects that the grader had labelled before), `same`
+        (fraction of these with the same label as before).
     gold : DataFrame
         A row for each grader and truth: `grader`, `truth`, the numbers of gold objects with the grades `A` to `U`, and
         `found`, the fraction with A or B: the completeness for lenses, the false positive rate for others.
     completeness : DataFrame
         A row for each bin of S/N: `snr_low`, `snr_high`, `n_objects`, `completeness` (fraction of gold lenses with A or
-        B, where U is not found, the mean over objects of the mean over graders); no rows without S/N.
+        B; U counts as not found; averaged first over graders, then over objects); no rows without S/N.
     seconds : DataFrame
         A row for each grader: `grader`, `n_images` with both times, `median` seconds from display to grade; NaN without
         times.
@@ -60,7 +60,7 @@ class Agreement:
     seconds: pd.DataFrame
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the tables as lists of dictionaries that JSON can hold; missing and infinite numbers are None."""
+        """Return the tables as lists of dictionaries for JSON; missing and infinite numbers are None."""
         return {field.name: _plain(getattr(self, field.name)) for field in fields(self)}
 
 
@@ -83,29 +83,29 @@ def agreement(
     """Measure how well graders agree with each other, with themselves and with gold objects.
 
     Kappa is Cohen's with quadratic weights [1]_, for A, B, C, X as equally spaced steps: 1 for equal labels, 0 for
-    labels that agree no better than by chance. Its interval is that of a bootstrap of the objects. Kappa of all graders
-    takes each pair of labels of one object, with the marginal distribution of all of them.
+    labels that agree no better than by chance. Its interval is from a bootstrap over the objects. Kappa of all graders
+    uses all pairs of labels of one object, with the marginal distribution of all labels.
 
     Parameters
     ----------
     grades : DataFrame
-        The columns `object_id`, `grader` and `grade`; `t_shown` and `t_graded` for the time of an image, and to know
-        the latest of several labels. U is no label.
+        The columns `object_id`, `grader` and `grade`, and optionally `t_shown` and `t_graded`, for the time per image
+        and to find the latest of several labels. U is not a label.
     gold : DataFrame, default=None
         `object_id` and `truth`, 1 for a lens and 0 otherwise, and optionally `params_json`.
     snr : Series of float, default=None
-        Arc S/N of gold lenses by object id. None takes `arc_snr` of the column `params_json` of `gold`, which
+        Arc S/N of gold lenses by object id. If None, `arc_snr` in the column `params_json` of `gold`, which
         `GradeBook.gold` has.
     n_boot : int, default=1000
-        Draws of the bootstrap.
+        Number of bootstrap draws.
     random_state : int, default=0
         Seed of the bootstrap.
 
     Returns
     -------
     Agreement
-        An `Estimate` says "not resolvable with ..." where there are fewer than 10 shared objects, or no objects for a
-        fraction. Its tables are empty without grades.
+        An `Estimate` has the note "not resolvable with ..." if there are fewer than 10 shared objects, or no objects
+        for a fraction. Without grades, the tables are empty.
 
     Raises
     ------

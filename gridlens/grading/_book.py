@@ -24,12 +24,12 @@ __all__ = ["GradeBook"]
 
 
 class GradeBook(BookFile):
-    """Grades of people in one SQLite file, with their objects, gold, queues and models.
+    """Grades in one SQLite file, with their objects, gold objects, queues and models.
 
     Rows of grades are never changed or deleted: a new grade of the same grader for the same object supersedes the
-    earlier one, and `undo` adds a row that withdraws a grade. Each write is one short transaction, on the disk when the
-    call returns, and several processes may have the file open. A `GradeBook` belongs to the thread that opened it: open
-    one in each thread.
+    earlier one, and `undo` adds a row that withdraws a grade. Each write is one short transaction, which is on the disk
+    when the call returns, and several processes may have the file open. A `GradeBook` can only be used in the thread
+    that opened it, so open one in each thread.
 
     Open a book with `GradeBook.open`, in a ``with`` statement or with `close` at the end.
 
@@ -59,7 +59,7 @@ class GradeBook(BookFile):
         position: int | None = None,
         kind: str | None = None,
     ) -> str:
-        """Add one grade, given now, and return its id.
+        """Add one grade with the current time, and return its id.
 
         It supersedes the current grade of the same grader for the same object. With the kind "repeat" it supersedes
         only an earlier answer to the same item of the queue.
@@ -68,7 +68,7 @@ class GradeBook(BookFile):
         ----------
         object_id : str or number
         grader : str
-            Name of the person, who is added to the book if unknown.
+            Name of the grader, who is added to the book if unknown.
         grade : {"A", "B", "C", "X", "U"}
             See `GRADES`.
         subclass : str, default=None
@@ -77,9 +77,9 @@ class GradeBook(BookFile):
             From 0 to 1.
         note : str, default=""
         marks : object, default=None
-            Marks on the image, such as a list of points; anything that JSON can hold.
+            Marks on the image, such as a list of points; any value that JSON supports.
         view : str, default=""
-            Page or tool that the object was graded in.
+            Page or tool in which the object was graded.
         blind : bool, default=True
             Whether the score and the grades of others were hidden.
         t_shown : str or datetime, default=None
@@ -87,7 +87,7 @@ class GradeBook(BookFile):
         queue_id, position : str and int, default=None
             Item of a queue of this book that the grade answers.
         kind : str, default=None
-            Reason for which the object was graded; that of the item where the grade answers one.
+            Reason why the object was graded; if the grade answers an item of a queue, that of the item.
 
         Raises
         ------
@@ -122,8 +122,8 @@ class GradeBook(BookFile):
         ----------
         grades : DataFrame
             With the columns `object_id`, `grader` and `grade`, and optionally the others of `current` and
-            `marks_json`. `t_graded` is the time of the call where it is missing. Rows whose `grade_id` is in the book
-            already are left out.
+            `marks_json`. A missing `t_graded` is the time of the call. Rows whose `grade_id` is already in the book
+            are left out.
 
         Raises
         ------
@@ -155,14 +155,14 @@ class GradeBook(BookFile):
     def undo(self, grader: str, grade_id: str | None = None) -> str | None:
         """Withdraw a current grade of a grader and return its id, or None if there is none.
 
-        Calling it again without `grade_id` withdraws the grade before. A grade that the withdrawn one had superseded
-        does not come back: the object counts as not graded by this grader.
+        Calling it again without `grade_id` withdraws the previous grade. A grade that the withdrawn one had superseded
+        is not restored, so the object counts as not graded by this grader.
 
         Parameters
         ----------
         grader : str
         grade_id : str, default=None
-            The grade to withdraw; None withdraws the last one.
+            The grade to withdraw. If None, the last one.
         """
         with writing(self._connection, self.path):
             found = self._connection.execute(
@@ -187,7 +187,7 @@ class GradeBook(BookFile):
         Returns
         -------
         DataFrame
-            One row a grade, in the order of their arrival: `grade_id`, `object_id`, `grader`, `grade`, `subclass`,
+            One row per grade, in the order of arrival: `grade_id`, `object_id`, `grader`, `grade`, `subclass`,
             `confidence`, `note`, `view`, `blind`, `t_shown`, `t_graded` (UTC, ISO 8601 with milliseconds), `queue_id`,
             `position` and `kind`. Missing text is "", missing numbers are NaN. A repeat is a separate row.
 
@@ -214,17 +214,17 @@ class GradeBook(BookFile):
             of `current`: the CSV of a queue with its grades filled in, for example. Or a classification file of
             Qt-stamp-visualizer, or a .txt of astrorank 0.1. Rows with a blank grade are left out.
         grader : str, default=None
-            Name of the person, for rows without one.
+            Name of the grader, for rows without one.
         translate : mapping of str to str, default=None
-            Grades by the words of the table, such as ``{"maybe": "C"}``; "" for a word that is no grade. The classes
-            SL, ML, FL, NL and I of Qt-stamp-visualizer are A, B, C, X and U; a lens candidate, an interesting object
-            and another object that was shown in its mosaic are C, U and X; the ranks 3, 2, 1 and 0 of astrorank are A,
-            B, C and X.
+            Grades by the words of the table, such as ``{"maybe": "C"}``; "" for a word that is not a grade. The classes
+            SL, ML, FL, NL and I of Qt-stamp-visualizer become A, B, C, X and U; lens candidates, interesting objects
+            and other objects shown in its mosaic become C, U and X; the ranks 3, 2, 1 and 0 of astrorank become A, B, C
+            and X.
 
         Returns
         -------
         Imported
-            The numbers of rows that are new (`added`), in the book already (`known`) and without a grade (`blank`).
+            The numbers of rows that are new (`added`), already in the book (`known`) and without a grade (`blank`).
 
         Raises
         ------
@@ -234,7 +234,7 @@ class GradeBook(BookFile):
         Warns
         -----
         UserWarning
-            Grades of the table are in the book already, but were replaced or withdrawn since; they stay so.
+            Grades of the table are already in the book, but have been replaced or withdrawn since, and remain so.
         """
         grades, blank = grades_of(path, grader, translate)
         with explained(self.path):
@@ -248,9 +248,9 @@ class GradeBook(BookFile):
         Parameters
         ----------
         path : str or path
-            Ends in .csv, .parquet, .fits or .votable.
+            Path that ends in .csv, .parquet, .fits or .votable.
         labels : bool, default=False
-            Write `labels` in place of the grades.
+            Write `labels` instead of the grades.
         other_pixels : bool, default=False
             See `current`.
 
@@ -281,37 +281,37 @@ class GradeBook(BookFile):
         Returns
         -------
         DataFrame
-            A row for each graded object that holds no injected arcs: `id`, `label` (1 where `q_grades` is at least
-            0.9, 0 where it is at most 0.1, NaN between), `cluster` if the book knows clusters ("" for an object that is
-            one by itself), and `q_grades`; see `consensus`.
+            A row for each graded object without injected arcs: `id`, `label` (1 if `q_grades` is at least 0.9, 0 if it
+            is at most 0.1, NaN in between), `cluster` if the book has clusters ("" for an object that is a separate
+            cluster), and `q_grades`; see `consensus`.
         """
         return labels_of(self._connection, self.current(other_pixels=other_pixels), self.gold())
 
     def merge(self, path: str | os.PathLike[str], *, rename: Mapping[str, str] | None = None) -> dict[str, int]:
         """Add everything that this book lacks from another book, or nothing at all; merging a book again adds nothing.
 
-        Where both books hold current grades of one grader for one object, the latest stays current. Values that this
-        book has of objects and gold stay as they are.
+        If both books have current grades of one grader for one object, the latest remains current. Existing values of
+        objects and gold objects are not changed.
 
         Parameters
         ----------
         path : str or path
             The other book, which is not changed.
         rename : mapping of str to str, default=None
-            Names in this book of graders of the other one. A name that this book has already says that both are one
-            person.
+            Names in this book for graders of the other one. A name that already exists in this book means that both are
+            the same person.
 
         Returns
         -------
         dict of str to int
-            New rows of `graders`, `models`, `objects`, `gold`, `queues` and `grades`; the last with rows that withdraw
-            a grade.
+            Number of new rows of `graders`, `models`, `objects`, `gold`, `queues` and `grades`, where the last includes
+            rows that withdraw a grade.
 
         Raises
         ------
         GridlensError
-            Both books have a grader of the same name who was entered in each by itself, or different queues of one
-            id; or the other book cannot be read. Nothing is added.
+            If a grader of the same name was entered in each book separately, the books have different queues with one
+            id, or the other book cannot be read. Nothing is added.
 
         Warns
         -----
@@ -321,10 +321,10 @@ class GradeBook(BookFile):
         return merge_books(self._connection, self.path, Path(path), rename or {})
 
     def history(self) -> pd.DataFrame:
-        """Return all rows that were ever added, in order.
+        """Return all rows ever added, in order.
 
-        The columns of `current`, and `supersedes` (the grade that the row replaces, ""), `marks_json` and
-        `pixels_sha256` (of the object at the time). A row whose grade is "" withdraws the one that it supersedes.
+        The columns are those of `current`, `supersedes` (the grade that the row replaces, or ""), `marks_json` and
+        `pixels_sha256` (of the object at the time). A row with the grade "" withdraws the one that it supersedes.
         """
         return self._frame(
             """
@@ -340,7 +340,7 @@ class GradeBook(BookFile):
     def set_token(self, grader: str, token_sha256: str) -> None:
         """Store the hash of the token that identifies a grader on a page; add the grader if unknown.
 
-        It replaces the hash before. The token itself is not stored.
+        It replaces the previous hash. The token itself is not stored.
         """
         with writing(self._connection, self.path):
             self._connection.execute(

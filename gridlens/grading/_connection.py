@@ -15,7 +15,7 @@ __all__ = ["connect", "damaged", "explained", "writing"]
 
 # Random ids are spread over their index, which exceeds the default cache of 2 MiB for a million grades.
 _CACHE_KIB = 65_536
-# How long a transaction waits for another process.
+# Time that a transaction waits for another process, s.
 BUSY_SECONDS = 10.0
 _NETWORK = {
     "nfs",
@@ -36,22 +36,22 @@ _LOCAL_DISK = "Keep the file on a local disk, and merge the books of several mac
 
 
 def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
-    """Open a grade book, or make a new one, and return the connection in autocommit mode.
+    """Open or create a grade book, and return the connection in autocommit mode.
 
-    Writers wait ten seconds for each other. The log is flushed to the disk at each commit (synchronous=FULL): a grade
-    that was acknowledged then survives a loss of power too, at a cost of milliseconds that a person does not notice.
-    A process that is killed loses nothing in either mode.
+    Writers wait ten seconds for each other. The log is flushed to the disk at each commit (synchronous=FULL), so that
+    an acknowledged grade also survives a loss of power. This costs milliseconds, which a grader does not notice. A
+    process that is killed loses nothing in either mode.
 
     Raises
     ------
     GridlensError
-        The file is missing (to read only), damaged, locked, newer, of another program, or on a disk that cannot be
-        written or has no shared memory.
+        If the file is missing (with `read_only`), damaged, locked, of a newer version or another program, or on a disk
+        that is read-only or has no shared memory.
 
     Warns
     -----
     UserWarning
-        The file is to be written on a network file system.
+        If the file is opened for writing on a network file system.
     """
     if path.is_dir():
         raise GridlensError(f"The grade book {path} is a folder. Name a file, such as {path / 'grades.sqlite'}.")
@@ -59,7 +59,7 @@ def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
         return _connect_to_read(path)
     if not path.parent.is_dir():
         raise GridlensError(f"The folder {path.parent} of the grade book does not exist. Make it, or name another.")
-    # SQLite would open the file for reading, and fail at the first grade.
+    # Otherwise SQLite would open the file for reading and fail at the first grade.
     if not os.access(path.parent, os.W_OK | os.X_OK) or (path.exists() and not os.access(path, os.W_OK)):
         raise GridlensError(_UNWRITABLE.format(path=path))
     kind = _file_system(path.absolute().parent)
@@ -93,8 +93,8 @@ def _connect_to_read(path: Path) -> sqlite3.Connection:
         except sqlite3.OperationalError as exc:
             if exc.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
                 raise
-            # On a read-only disk the index of the log cannot be made. A book without a log is complete, and a disk that
-            # is read-only has no writers.
+            # The index of the log cannot be created on a read-only disk. A book without a log is complete, and a
+            # read-only disk has no writers.
             log = Path(f"{path}-wal")
             if log.exists() and log.stat().st_size:
                 raise GridlensError(
@@ -122,14 +122,14 @@ def _closed_on_error(connection: sqlite3.Connection) -> Iterator[sqlite3.Connect
 
 @contextlib.contextmanager
 def writing(connection: sqlite3.Connection, path: Path) -> Iterator[None]:
-    """Run the block as one transaction that holds the write lock from its beginning; an error undoes all of it."""
+    """Run the block as one transaction that holds the write lock from the start; an error rolls it back."""
     with explained(path):
         connection.execute("BEGIN IMMEDIATE")
         try:
             yield
             connection.execute("COMMIT")
         except BaseException:
-            # SQLite ends some transactions by itself, such as that of a full disk.
+            # SQLite ends some transactions itself, for example if the disk is full.
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise

@@ -18,7 +18,7 @@ from gridlens.grading._labels import LABELS, CodedLabels, checked_gold, checked_
 __all__ = ["Consensus", "consensus"]
 
 _TEMPERING = 0.3
-# Gold objects of each class with two labels or more that an intraclass correlation is estimated from.
+# Smallest number of gold objects of each class, with two labels or more, to estimate an intraclass correlation.
 _LEAST_GOLD = 30
 # A calibration on few rows gives probabilities of 0 and 1, which no grade could change.
 _LEAST_P = 1e-6
@@ -31,17 +31,17 @@ class Consensus:
     Attributes
     ----------
     objects : DataFrame
-        A row for each graded object, in the order of the grades: `object_id`; `n_grades`, all grades with U and
-        repeats; `n_graders`, the graders who gave it a label; `q_grades`, the probability of a lens from grades alone,
-        the truth of gold objects; `q_all`, the same with the model's probability. Both are NaN for objects with only
-        U grades, and `q_all` where the model's probability is missing.
+        A row for each graded object, in the order of the grades: `object_id`; `n_grades`, the number of grades
+        including U and repeats; `n_graders`, the number of graders who labelled it; `q_grades`, the probability of a
+        lens from grades alone, or the truth of a gold object; `q_all`, the same with the model's probability. Both are
+        NaN for objects with only U grades, and `q_all` also if the model's probability is missing.
     graders : DataFrame
-        A row for each grader: `grader`; `n_labels`, the objects that they gave a label; `n_gold`, the gold objects
-        among them; `lens_A` to `lens_X` and `other_A` to `other_X`, P(grade | class).
+        A row for each grader: `grader`; `n_labels`, the number of labelled objects; `n_gold`, the number of gold
+        objects among them; `lens_A` to `lens_X` and `other_A` to `other_X`, P(grade | class).
     prevalence : float
         Fraction of lenses among the objects with a label that are not gold; NaN without such objects.
     tempering : float
-        The value that was used.
+        The value used.
     shift : float
         Logarithm of the factor by which the odds of the model were multiplied; 0 if they were not.
     """
@@ -68,38 +68,39 @@ def consensus(
     Each object is a lens or not, and each grader has a table of P(grade in A, B, C, X | class) [1]_. Tables and
     prevalence are fitted by EM. One table that all graders share is fitted first, and the table of each grader is
     shrunk towards it. EM starts from a declared table in which A favours the lens class, so that the two classes do
-    not change places.
+    not swap.
 
-    Graders err on the same objects, so k grades are less evidence than k independent ones: their likelihood ratios are
-    raised to the power of ``1 / (1 + tempering * (k - 1))``, as for the design effect of clustered samples [2]_. That
-    is done after the fit; within it, the prevalence would be biased where errors are independent.
+    Graders err on the same objects, so k grades are less evidence than k independent ones. Their likelihood ratios are
+    raised to the power of ``1 / (1 + tempering * (k - 1))``, as for the design effect of clustered samples [2]_. This
+    is done after the fit, because within it the prevalence would be biased if errors are independent.
 
-    Two posteriors are kept apart. `q_grades` has the prevalence as its prior and no model in it, and makes labels to
-    train on. `q_all` has the model's probability as its prior, orders objects for follow-up, and never becomes a label.
+    There are two separate posteriors. `q_grades` has the prevalence as its prior, does not use a model, and is used for
+    training labels. `q_all` has the model's probability as its prior, ranks objects for follow-up, and is never used
+    for labels.
 
     Parameters
     ----------
     grades : DataFrame
-        The columns `object_id`, `grader` and `grade`; U is a missing label and no evidence. Of several labels by one
-        grader of one object, the one with the latest `t_graded` counts, or the last row in a table without times.
+        The columns `object_id`, `grader` and `grade`; U is a missing label. If a grader labelled an object several
+        times, the label with the latest `t_graded` counts, or the last row in a table without times.
     gold : DataFrame, default=None
-        Objects whose class is known: `object_id`, and `truth` of 1 for a lens and 0 otherwise.
+        Objects with a known class: `object_id`, and `truth`, 1 for a lens and 0 otherwise.
     p : Series of float, default=None
         The model's out-of-fold probability, from 0 to 1, by object id; NaN is missing. Values are clipped to 1e-6 from
         0 and 1.
     prevalence : float, default=None
-        Fraction of lenses among the objects, between 0 and 1. None estimates it.
+        Fraction of lenses among the objects, between 0 and 1. If None, it is estimated.
     shrinkage : float, default=20.0
-        Number of grades of each class for which the shared table counts in the table of a grader. 0 is the plain
+        Number of grades of each class as which the shared table counts in the table of a grader. 0 is the plain
         model, without any prior.
     tempering : float or "gold", default=0.3
-        Correlation of the errors of graders, from 0 (independent) to 1 (k graders say no more than one). "gold"
-        estimates the intraclass correlation of the log-likelihood ratios of labels on gold objects, or falls back to
-        0.3 where fewer than 30 of either class have two labels. Gold objects are often easier than others, and the
+        Correlation of the errors of graders, from 0 (independent) to 1 (k graders are no more evidence than one).
+        "gold" estimates the intraclass correlation of the log-likelihood ratios of labels on gold objects, or falls
+        back to 0.3 if fewer than 30 of either class have two labels. Gold objects are often easier than others, and the
         estimate is then too low.
     shift : bool, default=True
         Shift the log-odds of `p` by the constant that fits the grades best, because the prevalence it was calibrated
-        for is rarely that of the graded objects. False takes `p` as declared.
+        for is rarely that of the graded objects. If False, `p` is used unchanged.
 
     Returns
     -------
@@ -117,9 +118,9 @@ def consensus(
 
     Notes
     -----
-    Objects with one label and no gold determine no error rates, since any table explains them at another prevalence.
-    They do not enter the tables. A grader alone, without gold, has the declared table; the prevalence of all objects is
-    then estimated with a weak prior of 0.2, worth 20 objects.
+    An object with one label that is not gold carries no information on error rates, since any table explains it at some
+    prevalence. Such objects are not used for the tables. A single grader without gold objects gets the declared table;
+    the prevalence of all objects is then estimated with a weak prior of 0.2, worth 20 objects.
 
     References
     ----------

@@ -14,13 +14,13 @@ from gridlens.grading._labels import LABELS
 __all__ = ["DECLARED", "Fit", "fit_shift", "fit_tables"]
 
 DECLARED = np.array([[0.45, 0.30, 0.15, 0.10], [0.01, 0.04, 0.10, 0.85]])
-"""declared P(grade in A, B, C, X | class), of lenses and of other objects: the start, and a weak prior of the pooled
-table"""
-# A weak prior of the prevalence: this fraction of lenses among so many objects.
+"""declared P(grade in A, B, C, X | class) of lenses and of other objects: the starting point of EM, and a weak prior of
+the pooled table"""
+# Weak prior of the prevalence: this fraction of lenses, with the weight of this number of objects.
 _LIKELY, _ALIKE = 0.2, 20.0
 # P(lens | label) at this prevalence: A 0.92, B 0.65, C 0.27, X 0.03.
 _START = _LIKELY * DECLARED[0] / (_LIKELY * DECLARED[0] + (1.0 - _LIKELY) * DECLARED[1])
-# One count for each grade.
+# Weight of the prior of the pooled table: one count per grade.
 _PRIOR = float(len(LABELS))
 _LEAST = 1e-10
 _TOLERANCE = 1e-8
@@ -64,21 +64,21 @@ def fit_tables(
 ) -> Fit:
     """Fit the tables of all graders and the prevalence.
 
-    One table for all graders is fitted first, then one for each of them, with `shrinkage` counts for each class in
-    proportion to the common table added to those of the grader. Each fit climbs its own posterior, so no step of
-    either lowers it. Objects with one label and no gold take part in neither: they say nothing of error rates. The
-    prevalence is that of all objects, given the tables.
+    One table for all graders is fitted first. Then one is fitted for each grader, with `shrinkage` additional counts
+    for each class in proportion to the common table. Each fit maximises its own posterior, which no step lowers.
+    Objects that have only one label and are not gold are not used in either fit, since they carry no information on
+    error rates. The prevalence is that of all objects, given the tables.
 
     Parameters
     ----------
     object_of, grader_of, label_of : ndarray of shape (n_labels,), int64
     truth : ndarray of shape (n_objects,), float64
-        1 and 0 of gold objects, NaN of others.
+        1 or 0 for gold objects, NaN for others.
     n_graders : int
     prevalence : float or None
-        None estimates it.
+        If None, it is estimated.
     shrinkage : float
-        Without it there is no prior at all.
+        If 0, there is no prior at all.
 
     Returns
     -------
@@ -93,7 +93,7 @@ def fit_tables(
     prior = np.zeros_like(DECLARED)
     fitted = patterns
     if shrinkage > 0.0:
-        # One label and no gold: any table explains it, with another prevalence. Such objects determine no table.
+        # Any table explains objects with one label that are not gold, at some prevalence, so they are not used here.
         fitted = patterns._replace(times=np.where((n_labels > 1) | ~np.isnan(patterns.truth), patterns.times, 0.0))
         common = _climb(fitted._replace(cell=label), q, 1, prevalence, _PRIOR * DECLARED)
         q, prior = common.q, shrinkage * common.tables[0]
@@ -104,7 +104,7 @@ def fit_tables(
 
 
 def _with_prevalence(found: Fit, patterns: _Patterns) -> Fit:
-    """Return a fit with the prevalence of all objects, those with one label too, and the posteriors that follow."""
+    """Return a fit with the prevalence and the posteriors of all objects, including those with one label."""
     fixed = ~np.isnan(patterns.truth)
     counted = np.bincount(patterns.object_of, minlength=len(fixed)) > 0
     free = np.where(counted & ~fixed, patterns.times, 0.0)
@@ -121,7 +121,7 @@ def _with_prevalence(found: Fit, patterns: _Patterns) -> Fit:
 
 
 class _Patterns(NamedTuple):
-    """Objects with the same labels of the same graders, counted: a few hundred patterns for a million grades.
+    """Counts of objects with the same labels by the same graders: a few hundred patterns for a million grades.
 
     Attributes
     ----------
@@ -191,7 +191,7 @@ def fit_shift(log_odds: np.ndarray, evidence: np.ndarray) -> float:
         return 0.0
 
     def slope(shift: float) -> float:
-        # The derivative of the log-likelihood: objects expected with the labels less those expected without.
+        # The derivative of the log-likelihood: expected lenses with the labels minus expected lenses without them.
         return float((expit(log_odds + shift + evidence) - expit(log_odds + shift)).sum())
 
     if slope(-_MOST_SHIFT) <= 0.0:

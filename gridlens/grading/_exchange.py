@@ -41,7 +41,7 @@ class Imported(NamedTuple):
     added: int
     """grades that are new in the book"""
     known: int
-    """grades that the book had already"""
+    """grades that were already in the book"""
     blank: int
     """rows without a grade"""
 
@@ -49,7 +49,7 @@ class Imported(NamedTuple):
 def grades_of(
     path: str | os.PathLike[str], grader: str | None, translate: Mapping[str, str] | None
 ) -> tuple[pd.DataFrame, int]:
-    """Read a table of grades with ids made from its content, and count the rows without a grade.
+    """Read a table of grades, with ids derived from its content, and count the rows without a grade.
 
     Raises
     ------
@@ -70,7 +70,7 @@ def grades_of(
 
 
 def _ids(grades: pd.DataFrame) -> list[Any]:
-    """Return the ids of rows; missing ids are made from the content, so that a second import adds nothing."""
+    """Return the ids of rows; missing ids are derived from the content, so that a second import adds nothing."""
     own = grades["grade_id"].tolist() if "grade_id" in grades else [None] * len(grades)
     columns = [grades[name].tolist() if name in grades else [None] * len(grades) for name in _CONTENT]
     times: Counter[str] = Counter()
@@ -83,7 +83,7 @@ def _ids(grades: pd.DataFrame) -> list[Any]:
 
 
 def _spelled(name: str, cell: Any) -> Any:
-    """Return a cell in a spelling that does not depend on the format of the file; invalid ones are refused later."""
+    """Return a cell in a form that does not depend on the file format; invalid cells are rejected later."""
     if is_missing(cell):
         return None
     with contextlib.suppress(ValueError):

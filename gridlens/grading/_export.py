@@ -15,7 +15,7 @@ from gridlens.grading._frames import current_batches, frame
 __all__ = ["LENS", "NON_LENS", "export_grades", "export_labels", "labels_of"]
 
 LENS, NON_LENS = 0.9, 0.1
-"""`q_grades` from which an object is labelled a lens, and up to which it is labelled a non-lens"""
+"""smallest `q_grades` of an object labelled as a lens, and largest of an object labelled as a non-lens"""
 
 _DESCRIPTIONS = {
     "grade_id": "UUID of the grade",
@@ -41,7 +41,7 @@ _DESCRIPTIONS = {
 def export_grades(
     connection: sqlite3.Connection, path: str | os.PathLike[str], other_pixels: bool, left_out: list[int]
 ) -> int:
-    """Write the current grades and return their number; CSV and Parquet hold a batch in memory at a time.
+    """Write the current grades and return their number; for CSV and Parquet, only one batch is in memory at a time.
 
     See `current_batches`.
     """

@@ -19,7 +19,7 @@ __all__ = ["BookFile"]
 
 
 class BookFile:
-    """An open grade book without its grades; see `GradeBook`."""
+    """The part of an open grade book other than the grades; see `GradeBook`."""
 
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self.path = path
@@ -34,7 +34,7 @@ class BookFile:
         path : str or path
             An SQLite file on a local disk.
         read_only : bool, default=False
-            Write nothing, not even the log files beside the book; a book on a read-only disk can be opened so.
+            Write nothing, not even the log files beside the book, so that a book on a read-only disk can be opened.
 
         Raises
         ------
@@ -58,7 +58,7 @@ class BookFile:
         self._connection.close()
 
     def add_objects(self, objects: pd.DataFrame) -> None:
-        """Add objects, or complete them; missing values erase nothing.
+        """Add objects, or complete existing ones; missing values do not overwrite existing ones.
 
         Parameters
         ----------
@@ -73,7 +73,7 @@ class BookFile:
         Warns
         -----
         UserWarning
-            The pixels of objects changed. Their grades belong to the pixels before, and `current` leaves them out.
+            The pixels of objects changed. Their grades belong to the earlier pixels, and `current` leaves them out.
         """
         with writing(self._connection, self.path):
             changed, graded = insert_objects(self._connection, objects)
@@ -93,7 +93,7 @@ class BookFile:
         )
 
     def add_gold(self, gold: pd.DataFrame) -> None:
-        """Add objects whose truth is known.
+        """Add objects with a known truth.
 
         Parameters
         ----------
@@ -109,7 +109,7 @@ class BookFile:
         Warns
         -----
         UserWarning
-            The truth of an object was another one before.
+            An object already had a different truth, which is replaced.
         """
         with writing(self._connection, self.path):
             replaced = insert_gold(self._connection, gold)
@@ -139,21 +139,21 @@ class BookFile:
             With `position` (from 0), `object_id` and `kind`, and optionally `p`, `score`, `inclusion_probability` and
             `stratum`. A column `queue_id` of one value names the queue.
         strategy : str
-            Way in which the items were chosen.
+            Strategy by which the items were chosen.
         params : mapping
-            Its parameters, as JSON can hold them.
+            Parameters of the strategy, in a form that JSON supports.
         seed : int or None
         model_id : str or None
             Model of this book that ranked the pool; see `add_model`.
         n_pool : int
-            Objects that the queue was chosen from.
+            Number of objects from which the queue was chosen.
         pool_sha256 : str
-            Hash of their ids, by which a pool that changed is noticed.
+            Hash of their ids, used to detect a changed pool.
 
         Raises
         ------
         GridlensError
-            The items are not allowed, the queue is in the book already, or the model is not.
+            If the items are invalid, the queue is already in the book, or the model is not in the book.
         """
         with writing(self._connection, self.path):
             return insert_queue(
@@ -195,7 +195,7 @@ class BookFile:
         recipe: Mapping[str, Any] | None = None,
         metrics: Mapping[str, Any] | None = None,
     ) -> str:
-        """Add a model and return its id; a model whose hash is in the book already keeps its id.
+        """Add a model and return its id; a model whose hash is already in the book keeps its id.
 
         Parameters
         ----------
@@ -205,9 +205,9 @@ class BookFile:
             Hash of the bundle.
         trained_at : str or datetime, default=None
         parent_id : str, default=None
-            Model of this book that it was trained from.
+            Model of this book from which it was trained.
         recipe, metrics : mapping, default=None
-            As JSON can hold them.
+            Values in a form that JSON supports.
         """
         with writing(self._connection, self.path):
             return insert_model(

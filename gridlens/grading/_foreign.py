@@ -1,6 +1,6 @@
-"""Conversion of grade tables from people and other tools to the columns of a grade book.
+"""Conversion of grade tables from users and other tools to the columns of a grade book.
 
-Two tools are known by their files:
+The files of two tools are recognised:
 
 - Qt-stamp-visualizer (github.com/ClarkGuilty/Qt-stamp-visualizer; its branch unified_dev_with_lobby of 2026 and the
   scripts before it, down to the classes SL, ML, FL and NL of 2023): `file_name`, `classification` and, from the
@@ -28,9 +28,9 @@ __all__ = ["read_grades"]
 
 _TEXT = (*(name for name in GRADE_COLUMNS if name not in ("confidence", "position", "blind")), "id", "file_name")
 _QT_TEXT = ("classification", "subclassification", "comment")
-# "Interesting" is no lens candidate and no verdict either, so it makes no label.
+# "Interesting" is neither a lens candidate nor a non-lens, so it is not a label.
 _QT = {"SL": "A", "ML": "B", "FL": "C", "NL": "X", "I": "U", "INTERESTING": "U"}
-# A click in the mosaic says that an object is worth a closer look.
+# A click in the mosaic marks an object that is worth a closer look.
 _QT_MOSAIC = {"1": "C", "2": "U", "0": "X"}
 _ASTRORANK = {"3": "A", "2": "B", "1": "C", "0": "X"}
 _QT_BLANK = ("", "None", "Empty", "nan")
@@ -47,7 +47,7 @@ def read_grades(path: Path, translate: Mapping[str, str]) -> tuple[pd.DataFrame,
         A table in one of the formats of `gridlens._tables.read_table` with `object_id` or `id` and `grade`, or a file
         of one of the tools.
     translate : mapping of str to str
-        Grades by the words of the file, before the words that are known; "" for a word that is no grade.
+        Grades by the words of the file, which override the known words; "" for a word that is not a grade.
 
     Returns
     -------
@@ -92,7 +92,7 @@ def read_grades(path: Path, translate: Mapping[str, str]) -> tuple[pd.DataFrame,
 
 
 def _restored(table: pd.DataFrame, suffix: str) -> pd.DataFrame:
-    """Return a table with text as it was before it was written: FITS holds ASCII, and no table control characters."""
+    """Restore text that was escaped when written: FITS is limited to ASCII, and tables have no control characters."""
     names = [name for name in ("object_id", "id", "grader", "note") if name in table]
     if suffix == ".fits":
         table = table.assign(**{name: table[name].map(from_ascii) for name in names})
@@ -105,7 +105,7 @@ def _qt(table: pd.DataFrame) -> pd.DataFrame:
     made["grade"] = [_qt_word(value) for value in table["classification"]]
     made["view"] = "Qt-stamp-visualizer"
     if "grid_pos" in table:
-        # All objects begin as 0; only the time on their page says that they were shown.
+        # All objects start as 0; only the time of their page shows that they were displayed.
         if "time" not in table:
             raise GridlensError(
                 "A mosaic of Qt-stamp-visualizer without the column time does not say which objects were shown. Keep "

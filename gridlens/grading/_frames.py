@@ -9,9 +9,9 @@ import pandas as pd
 __all__ = ["batches", "current_batches", "frame"]
 
 _BATCH = 50_000
-# Rows that are fetched at a time; they stay in the processor's cache while they are turned into columns.
+# Number of rows fetched at a time, so that they stay in the processor's cache during the conversion to columns.
 _FETCHED = 1_000
-# Columns of few different texts, of which one copy is kept in memory.
+# Columns with few distinct texts, of which only one copy is kept in memory.
 _REPETITIVE = {"object_id", "grader", "subclass", "view", "queue_id", "kind"}
 _FLOATS = ("ra", "dec", "confidence", "position", "p", "score", "inclusion_probability", "seed")
 _FLAG = "other_pixels"
@@ -44,9 +44,9 @@ def current_batches(
 
 
 def batches(cursor: sqlite3.Cursor, size: int | None) -> Iterator[pd.DataFrame]:
-    """Yield the rows of a query as tables of `size` rows; all of them in one table where `size` is None.
+    """Yield the rows of a query as tables of `size` rows, or as one table if `size` is None.
 
-    A query without rows yields one empty table. Numbers are float64 with NaN, `blind` is a truth value.
+    A query without rows yields one empty table. Numbers are float64 with NaN, and `blind` is boolean.
     """
     names = [entry[0] for entry in cursor.description]
     known: dict[Any, Any] = {}
@@ -64,7 +64,7 @@ def batches(cursor: sqlite3.Cursor, size: int | None) -> Iterator[pd.DataFrame]:
 
 def _table(names: list[str], columns: list[list[Any]]) -> pd.DataFrame:
     made: dict[str, Any] = {}
-    # The lists are emptied one by one, so that two copies of the table are never in memory together.
+    # The lists are emptied one by one, so that two copies of the table are never in memory at the same time.
     for name in names:
         values = columns.pop(0)
         if name in _FLOATS:

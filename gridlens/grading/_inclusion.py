@@ -16,13 +16,14 @@ SAMPLED = (*CERTAIN, "random")
 
 
 def inclusion_weights(items: pd.DataFrame, grades: pd.DataFrame) -> pd.Series[float]:
-    """Return the weights with which graded objects represent the pool that the queues were chosen from.
+    """Return the weights with which graded objects represent the pool from which the queues were chosen.
 
-    The pool of round r holds all objects that are not graded yet. Of round r alone, a total over all objects is
-    estimated by those graded before, with weight 1, the items chosen for certain, with weight 1, and the random items,
-    with weight 1 / pi. This is unbiased given the past, so any fixed mean over the rounds is unbiased too, as in
-    LURE [1]_. With ``a_r`` in proportion to the number of random items of round r, an object that was first graded in
-    round s has the weight ``a_s w_s`` plus the sum of ``a_r`` over all later rounds, where ``w_s`` is 1 or 1 / pi.
+    The pool of round r contains all objects that are not graded yet. From round r alone, a total over all objects is
+    estimated from those graded before, with weight 1, the items chosen for certain, with weight 1, and the random
+    items, with weight 1 / pi. This estimate is unbiased given the past, so any fixed mean over the rounds is also
+    unbiased, as in LURE [1]_. With ``a_r`` in proportion to the number of random items of round r, an object that was
+    first graded in round s has the weight ``a_s w_s`` plus the sum of ``a_r`` over all later rounds, where ``w_s`` is 1
+    or 1 / pi.
 
     Parameters
     ----------
@@ -47,11 +48,11 @@ def inclusion_weights(items: pd.DataFrame, grades: pd.DataFrame) -> pd.Series[fl
 
     Notes
     -----
-    Items without a label are assumed to be missing at random within their stratum (all items chosen for certain are
-    one), and those with a label represent them; a stratum without any label is represented by the other ones of its
-    queue. Objects with only U grades are not asked again, so labels represent them in later rounds as well. U is given
-    to difficult objects, for which this is an approximation. Each queue is assumed to be graded, or left, before the
-    next one is made. A queue of more than 100 objects has the lower scores in its later hundreds: grade it to its end.
+    Items without a label are assumed to be missing at random within their stratum (all items chosen for certain form
+    one), and labelled items represent them. A stratum without any label is represented by the other strata of its
+    queue. Objects with only U grades are not queued again, so labelled objects also represent them in later rounds. U
+    is given to difficult objects, so this is an approximation. Each queue is assumed to be graded, or abandoned, before
+    the next one is made. A queue of more than 100 objects has lower scores in its later hundreds, so grade all of it.
 
     References
     ----------
@@ -83,7 +84,7 @@ def inclusion_weights(items: pd.DataFrame, grades: pd.DataFrame) -> pd.Series[fl
     part = np.where(usable, np.bincount(round_of[is_random & graded], minlength=n_rounds), 0.0)
     if not part.sum():
         raise GridlensError(
-            "Weights need labels of random items: the others were chosen by the model and represent themselves alone. "
+            "Weights need labels of random items: the others were chosen by the model and only represent themselves. "
             "Got none; grade a queue of the strategy mix or random."
         )
     part /= part.sum()
@@ -102,7 +103,7 @@ def inclusion_weights(items: pd.DataFrame, grades: pd.DataFrame) -> pd.Series[fl
 
 
 def with_strata(items: pd.DataFrame, grades: pd.DataFrame) -> pd.DataFrame:
-    """Return the items that are part of the sample, up to the round that each object was first graded in.
+    """Return the items that are part of the sample, up to the round in which each object was first graded.
 
     Returns
     -------
@@ -124,7 +125,7 @@ def with_strata(items: pd.DataFrame, grades: pd.DataFrame) -> pd.DataFrame:
     answers = given["queue_id"].map(queue_of) if "queue_id" in given else pd.Series(np.nan, index=given.index)
     keys = pd.DataFrame({"object_id": given["object_id"], "round": answers, "labelled": given["grade"] != "U"})
     in_queue = keys.dropna(subset=["round"]).astype({"round": np.int64})
-    # A grade that names no queue answers the first one that asked for its object.
+    # A grade without a queue answers the first queue that contains its object.
     first = sampled.groupby("object_id", sort=False)["round"].min()
     loose = keys[keys["round"].isna()]
     loose = loose.assign(round=loose["object_id"].map(first)).dropna(subset=["round"]).astype({"round": np.int64})
@@ -156,7 +157,7 @@ def _represented(sampled: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _outside(items: pd.DataFrame, grades: pd.DataFrame, sampled: pd.DataFrame, part: np.ndarray) -> pd.Series[float]:
-    """Return the weights of labelled objects that no queue asked for: 1 in the rounds after their first grade.
+    """Return the weights of labelled objects that were in no queue: 1 in the rounds after their first grade.
 
     `part` are the weights of the rounds.
     """

@@ -10,11 +10,11 @@ from gridlens.grading._rows import GRADE_COLUMNS, now
 __all__ = ["NAMESPACE", "complete_kinds", "insert_grades", "last_sequence", "settle", "withdraw"]
 
 NAMESPACE = uuid.UUID("1f6c7f0e-6a0e-4f0c-9a55-0f8c6a4d2b7e")
-"""namespace of grade ids made from content, so that they are the same in every book"""
+"""namespace of grade ids derived from content, so that they are the same in every book"""
 
 # A grade replaces the current grade of the same grader for the same object. A repeat measures how well a grader agrees
-# with the first grade, so it replaces nothing but an earlier answer to the same item of the queue. A grade with a
-# stated time replaces none that is later. (The + keeps SQLite from reading all grades of the grader by their time.)
+# with the first grade, so it only replaces an earlier answer to the same item of the queue. A grade with a stated time
+# does not replace a later one. (The + keeps SQLite from reading all grades of the grader by their time.)
 _ADD = """
     INSERT INTO grades (
         grade_id, object_id, grader_id, grade, subclass, confidence, note, marks_json, view, blind, t_shown, t_graded,
@@ -64,14 +64,14 @@ _WITHDRAW = """
 
 
 def last_sequence(connection: sqlite3.Connection) -> int:
-    """Return the number of the last row of grades, 0 where there is none."""
+    """Return the number of the last row of grades, or 0 for an empty table."""
     return int(connection.execute("SELECT COALESCE(MAX(sequence), 0) FROM grades").fetchone()[0])
 
 
 def insert_grades(connection: sqlite3.Connection, rows: dict[str, list[Any]]) -> int:
-    """Add checked rows, with the ids of the graders in `grader`; return the number of those that were not there.
+    """Add checked rows, with the ids of the graders in `grader`; return the number of new ones.
 
-    Rows without a time are given now, and supersede; a row with a time that is older than the current grade does not.
+    Rows without a time get the current time and supersede the current grade, as do rows with a later time.
     """
     before, moment = last_sequence(connection), now()
     cells = zip(*(rows[name] for name in GRADE_COLUMNS), strict=True)
@@ -88,7 +88,7 @@ def complete_kinds(connection: sqlite3.Connection, rows: dict[str, list[Any]]) -
     Raises
     ------
     GridlensError
-        A queue is not in the book, or an item of it is missing or another object.
+        If a queue is not in the book, or one of its items is missing or is another object.
     """
     items = {}
     for queue_id in set(rows["queue_id"]) - {None}:
@@ -111,9 +111,9 @@ def complete_kinds(connection: sqlite3.Connection, rows: dict[str, list[Any]]) -
 def settle(connection: sqlite3.Connection, after: int) -> None:
     """Withdraw all but the latest of several current grades of one grader for one object.
 
-    Several arise where a grade arrives that is older than the current one, or where two books hold grades that do not
-    know of each other. The rows that are added have ids made from those of the grades: two books that settle the same
-    grades, in either order, hold the same rows.
+    There are several if a new grade is older than the current one, or if two books have independent grades. The ids of
+    the added rows are derived from those of the grades, so two books that settle the same grades, in either order, have
+    the same rows.
 
     Parameters
     ----------

@@ -15,11 +15,11 @@ from gridlens.grading._vocabulary import GRADES
 __all__ = ["LABELS", "CodedLabels", "checked_frame", "checked_gold", "checked_grades", "coded_labels", "latest_labels"]
 
 LABELS = tuple(grade for grade in GRADES if grade != "U")
-"""grades that are evidence, in their order; U is a missing label"""
+"""grades that are labels, in order; U is a missing label"""
 
 
 class CodedLabels(NamedTuple):
-    """The latest label of each grader of an object, by numbers.
+    """The latest label by each grader of each object, as integer codes.
 
     Attributes
     ----------
@@ -72,8 +72,8 @@ def checked_grades(grades: Any) -> pd.DataFrame:
     unknown = frame["grade"][~frame["grade"].isin(list(GRADES))]
     if len(unknown):
         raise GridlensError(
-            f"The 'grades' parameter must have the grades {', '.join(GRADES)} alone. Got {unknown.iloc[0]!r} instead "
-            f"in {len(unknown)} rows; correct them, or leave them out."
+            f"The 'grades' parameter must only have the grades {', '.join(GRADES)}. Got {unknown.iloc[0]!r} instead in "
+            f"{len(unknown)} rows; correct them, or leave them out."
         )
     return frame
 
@@ -84,7 +84,7 @@ def checked_gold(gold: Any) -> pd.Series[int]:
     Raises
     ------
     GridlensError
-        A truth is neither 0 nor 1, or an object has two.
+        If a truth is neither 0 nor 1, or an object has two.
     """
     if gold is None:
         return pd.Series(dtype=np.int64)
@@ -100,10 +100,10 @@ def checked_gold(gold: Any) -> pd.Series[int]:
 
 
 def latest_labels(grades: pd.DataFrame) -> pd.DataFrame:
-    """Return the latest labelled row of each grader of an object.
+    """Return the latest labelled row by each grader of each object.
 
-    The latest is that of the greatest `t_graded`, where the table has such a column, and else of the last row; rows
-    without a time are older than all others.
+    The latest row has the greatest `t_graded`, if the table has this column, or is the last row. Rows without a time
+    count as older than all others.
     """
     labelled = grades[grades["grade"] != "U"]
     pair = ["object_id", "grader"]
@@ -118,7 +118,7 @@ def latest_labels(grades: pd.DataFrame) -> pd.DataFrame:
 
 
 def coded_labels(grades: pd.DataFrame) -> CodedLabels:
-    """Return the labels of checked grades by numbers."""
+    """Return the labels of checked grades as integer codes."""
     object_codes, objects = pd.factorize(grades["object_id"])
     grader_codes, graders = pd.factorize(grades["grader"])
     coded = pd.DataFrame({"object_id": object_codes, "grader": grader_codes, "grade": grades["grade"].to_numpy()})

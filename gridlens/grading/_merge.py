@@ -28,11 +28,11 @@ def merge_books(mine: sqlite3.Connection, path: Path, other_path: Path, rename: 
     """
     if path.exists() and other_path.exists() and path.samefile(other_path):
         raise GridlensError(f"The grade book {path} cannot be merged into itself. Name another book.")
-    # The other book is read as it is at the beginning, though it may be written meanwhile.
+    # The other book is read in its state at the beginning, even if another process writes to it in the meantime.
     with contextlib.closing(connect(other_path, read_only=True)) as opened:
         opened.execute("BEGIN")
         other = _reader(opened, other_path)
-        # Damage to pages of rows is not always noticed as they are read.
+        # Reading rows does not always reveal damage to their pages.
         if next(other("PRAGMA quick_check(1)"))[0] != "ok":
             raise GridlensError(damaged(other_path))
         with writing(mine, path):
@@ -52,7 +52,7 @@ def merge_books(mine: sqlite3.Connection, path: Path, other_path: Path, rename: 
         )
     if contradicting:
         warnings.warn(
-            f"{contradicting} gold objects have another truth in {other_path}. That of {path} is kept.",
+            f"{contradicting} gold objects have a different truth in {other_path}. That of {path} is kept.",
             UserWarning,
             stacklevel=3,
         )
@@ -60,7 +60,7 @@ def merge_books(mine: sqlite3.Connection, path: Path, other_path: Path, rename: 
 
 
 def _reader(connection: sqlite3.Connection, path: Path) -> _Reader:
-    """Return a function that yields the rows of a query; its errors name the file that is read."""
+    """Return a function that yields the rows of a query and names the file in its errors."""
 
     def read(query: str, values: Sequence[Any] = ()) -> Iterator[Any]:
         with explained(path):
@@ -72,7 +72,7 @@ def _reader(connection: sqlite3.Connection, path: Path) -> _Reader:
 def _graders(
     mine: sqlite3.Connection, other: _Reader, rename: Mapping[str, str], other_path: Path
 ) -> tuple[dict[str, str], int]:
-    """Add graders, without the tokens that they log in with; return the ids by those in the other book."""
+    """Add graders without their login tokens; return their ids by their ids in the other book."""
     ids = {name: grader_id for grader_id, name in mine.execute("SELECT grader_id, name FROM graders")}
     known = set(ids.values())
     rows = list(other("SELECT grader_id, name, created FROM graders ORDER BY name"))
@@ -98,15 +98,15 @@ def _graders(
     if clashes:
         first = clashes[0]
         raise GridlensError(
-            f"Both grade books have a grader {', '.join(clashes)}, entered in each by itself. Nothing was merged. If "
-            f'these are two people, rename one with rename={{"{first}": "{first}-2"}}; if they are one person, say so '
-            f'with rename={{"{first}": "{first}"}}.'
+            f"Both grade books have a grader {', '.join(clashes)}, entered in each separately. Nothing was merged. If "
+            f'these are two people, rename one with rename={{"{first}": "{first}-2"}}; if they are one person, state '
+            f'this with rename={{"{first}": "{first}"}}.'
         )
     return found, added
 
 
 def _models(mine: sqlite3.Connection, other: _Reader) -> tuple[dict[str | None, str | None], int]:
-    """Add models; return the ids by those in the other book, which differ where both books entered a model."""
+    """Add models; return their ids by their ids in the other book, which differ if both books had the model."""
     known = dict(mine.execute("SELECT sha256, model_id FROM models"))
     rows = list(other("SELECT * FROM models ORDER BY rowid"))
     ids: dict[str | None, str | None] = {None: None} | {row[0]: known.get(row[1], row[0]) for row in rows}
@@ -116,7 +116,7 @@ def _models(mine: sqlite3.Connection, other: _Reader) -> tuple[dict[str | None, 
 
 
 def _objects(mine: sqlite3.Connection, other: _Reader) -> tuple[int, int]:
-    """Add objects and complete those that are known; return how many have other pixels, and how many are new."""
+    """Add objects and complete existing ones; return the number with other pixels, and the number of new ones."""
     hashes = dict(mine.execute("SELECT object_id, pixels_sha256 FROM objects"))
     rows = list(other("SELECT object_id, ra, dec, source, pixels_sha256, cluster_id FROM objects"))
     differing = sum(None not in (row[4], hashes.get(row[0])) and row[4] != hashes[row[0]] for row in rows)
@@ -132,7 +132,7 @@ def _objects(mine: sqlite3.Connection, other: _Reader) -> tuple[int, int]:
 
 
 def _gold(mine: sqlite3.Connection, other: _Reader) -> tuple[int, int]:
-    """Add gold objects; return how many have another truth in this book, and how many are new."""
+    """Add gold objects; return the number with a different truth in this book, and the number of new ones."""
     truths = dict(mine.execute("SELECT object_id, truth FROM gold"))
     rows = list(other("SELECT object_id, truth, kind, params_json FROM gold"))
     mine.executemany("INSERT INTO gold VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING", rows)
@@ -140,15 +140,15 @@ def _gold(mine: sqlite3.Connection, other: _Reader) -> tuple[int, int]:
 
 
 def _queues(mine: sqlite3.Connection, other: _Reader, models: dict[str | None, str | None], other_path: Path) -> int:
-    """Add queues with their items; return how many are new."""
+    """Add queues with their items; return the number of new ones."""
     added = 0
     for queue_id, model_id, *rest in other(f"SELECT queue_id, model_id, {_QUEUE} FROM queues ORDER BY rowid"):
         known = mine.execute(f"SELECT {_QUEUE} FROM queues WHERE queue_id = ?", (queue_id,)).fetchone()
         if known is not None:
             if known != tuple(rest):
                 raise GridlensError(
-                    f"The queue {queue_id} of {other_path} is another one than the queue of that name in this book. "
-                    "Nothing was merged. Queues that are added without a queue_id never clash."
+                    f"The queue {queue_id} of {other_path} differs from the queue of that name in this book. Nothing "
+                    "was merged. Queues that are added without a queue_id never clash."
                 )
             continue
         mine.execute(
@@ -165,7 +165,7 @@ def _queues(mine: sqlite3.Connection, other: _Reader, models: dict[str | None, s
 
 
 def _grades(mine: sqlite3.Connection, other: _Reader, graders: dict[str, str]) -> int:
-    """Add rows of grades, those that withdraw one too; return how many are new."""
+    """Add rows of grades, including those that withdraw one; return the number of new ones."""
     before = last_sequence(mine)
     place = _GRADE_COLUMNS.index("grader_id")
 

@@ -25,7 +25,7 @@ def add_next_queue(
 ) -> pd.DataFrame:
     """Choose the next queue for a book with `make_queue`, and add it to the book.
 
-    Objects with a grade are not asked again, but for those that are repeated. Gold objects are those of the book.
+    Graded objects are not queued again, except for repeats. The gold objects are those of the book.
 
     Parameters
     ----------
@@ -35,17 +35,17 @@ def add_next_queue(
     strategy, batch, random_state
         As for `make_queue`.
     model_id : str, default=None
-        Model of the book that gave the scores, where it is known.
+        Model of the book that produced the scores, if known.
 
     Returns
     -------
     DataFrame
-        The items, with their `queue_id`. ``attrs["notes"]`` also says that earlier queues have items without a grade.
+        The items, with their `queue_id`. ``attrs["notes"]`` also mentions items of earlier queues without a grade.
 
     Raises
     ------
     GridlensError
-        The candidates are not those of the earlier queues of the book, none of them can be queued, or as for
+        If the candidates differ from those of the earlier queues of the book, none of them can be queued, or as for
         `make_queue`.
     """
     grades, gold, queues, earlier = book.current(), book.gold(), book.queues(), book.queue_items()
@@ -62,17 +62,17 @@ def add_next_queue(
     others = queues[queues["pool_sha256"] != pool]
     if len(others):
         raise GridlensError(
-            f"The table of scores has other objects than the one that {len(others)} queues of the grade book "
-            f"{book.path} were chosen from. The weights of graded objects hold for one pool: score all objects of the "
-            "earlier table again, or begin another grade book, into which you can import what this one exports."
+            f"The objects of the table of scores differ from those from which {len(others)} queues of the grade book "
+            f"{book.path} were chosen. The weights of graded objects hold for one pool: score all objects of the "
+            "earlier table again, or start another grade book, into which you can import the exported grades."
         )
     if items.empty:
         raise GridlensError("The table of scores has no object left to grade: all are graded, rejected or gold.")
     open_items = earlier[~earlier["object_id"].isin(grades["object_id"]) & (earlier["kind"] != "gold")]
     if len(open_items):
         items.attrs["notes"].append(
-            f"{len(open_items)} objects of earlier queues have no grade. Import their grades before the next queue: "
-            "grades that come later weaken the weights."
+            f"{len(open_items)} objects of earlier queues have no grade. Import their grades before the next queue, "
+            "because later grades weaken the weights."
         )
     items["queue_id"] = book.add_queue(
         items,
@@ -87,6 +87,6 @@ def add_next_queue(
 
 
 def _pool_sha256(candidates: pd.DataFrame) -> str:
-    """Return a hash of all ids of a table, rejected ones too, in any order."""
+    """Return a hash of all ids of a table, including rejected ones, that does not depend on their order."""
     ids = as_ids(candidates["object_id" if "object_id" in candidates else "id"])
     return hashlib.sha256("\n".join(sorted(ids)).encode("utf-8", "surrogatepass")).hexdigest()

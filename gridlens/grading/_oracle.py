@@ -1,4 +1,4 @@
-"""Simulated graders, who know the truth and make errors like people."""
+"""Simulated graders, who know the truth and make errors as human graders do."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ __all__ = ["GRADER_TABLES", "simulated_grades"]
 
 _LABELS = np.array(["A", "B", "C", "X"])
 GRADER_TABLES = np.array([[0.45, 0.27, 0.16, 0.12], [0.01, 0.04, 0.15, 0.80]])
-"""P(grade in A, B, C, X | class) of the mean grader, of lenses and of other objects"""
-# Strength of the Dirichlet distribution that the table of each grader is drawn from.
+"""P(grade in A, B, C, X | class) of an average grader, for lenses and for other objects"""
+# Concentration of the Dirichlet distribution of the graders' tables.
 _SPREAD = 40.0
 
 
@@ -21,8 +21,8 @@ def simulated_grades(
 ) -> pd.DataFrame:
     """Return the grades that simulated graders give to the items of a queue.
 
-    Their tables of P(grade | class) differ, about a mean that is chosen here in line with the findings of Rojas et
-    al. [1]_: few non-lenses are graded highly, faint arcs are missed, and graders differ. Their errors are independent.
+    Their tables of P(grade | class) scatter around a mean that agrees with the findings of Rojas et al. [1]_: few
+    non-lenses are graded highly, faint arcs are missed, and graders differ. Their errors are independent.
 
     Parameters
     ----------
@@ -31,13 +31,13 @@ def simulated_grades(
     truth : mapping of str to int
         1 for a lens, 0 otherwise, by object id.
     graders : iterable of str
-        Names. A grader of one name and seed has the same table in each queue.
+        Names. A grader with the same name and seed has the same table in each queue.
     random_state : int, default=0
 
     Returns
     -------
     DataFrame
-        As `GradeBook.add_many` takes it.
+        Table for `GradeBook.add_many`.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""Queues of objects to grade: the best, the disputed, the different, and a random sample of known probability."""
+"""Queues of objects to grade: the best, the disputed, diverse ones, and a random sample with known probabilities."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _SHARES = {"top": 75, "committee": 8, "diverse": 5, "random": 5, "gold": 4, "rep
 _DESCRIBED = ("arc_distance", "arcness", "arc_color_gr", "arc_snr")
 _BLOCK = 100
 _MOST_STRATA = 5
-# Disputed and diverse objects are chosen from the best of the pool: this many rows for each that is chosen already.
+# Disputed and diverse objects are chosen from the best of the pool: this many rows for each object chosen before.
 _UPPER = 10
-# The most that a scaled column counts.
+# Largest absolute value of a scaled column.
 _MOST_SIGMA = 5.0
 
 
@@ -37,9 +37,9 @@ class _Pool(NamedTuple):
     ----------
     ids : ndarray of shape (n,), object
     p, score, disagreement : ndarray of shape (n,), float64
-        NaN where they are unknown.
+        NaN if unknown.
     described : ndarray of shape (n, d), float64
-        Descriptive columns, NaN where they are unknown.
+        Descriptive columns, NaN if unknown.
     """
 
     ids: np.ndarray
@@ -75,33 +75,33 @@ def make_queue(
     Parameters
     ----------
     candidates : DataFrame
-        Table of scores, with `object_id` or `id`, and `score` or `p_lens`; where present, `status` (rows other than
-        "ok" are never queued), `disagreement`, and the columns that diverse objects differ in, `arc_distance`,
-        `arcness`, `arc_color_gr` and `arc_snr`. Rows without a score are never queued.
+        Table of scores, with `object_id` or `id`, and `score` or `p_lens`; optionally `status` (rows other than "ok"
+        are never queued), `disagreement`, and the columns in which diverse objects differ, `arc_distance`, `arcness`,
+        `arc_color_gr` and `arc_snr`. Rows without a score are never queued.
     strategy : {"mix", "top", "random"}, default="mix"
     batch : int, default=100
         Number of objects, from 1. The kinds are scaled with it.
     graded : iterable of ids, default=()
-        Objects that are graded already, by any person and with any grade. They are no part of the pool.
+        Objects that are already graded, by any grader and with any grade. They are not part of the pool.
     gold : iterable of ids, default=()
-        Objects whose class is known. They need not be candidates, and are queued as gold alone. Those that are not
-        graded are taken first.
+        Objects with a known class. They need not be candidates, and are only queued as gold objects. Those without a
+        grade are used first.
     repeats : iterable of ids, default=()
-        Graded objects that may be asked again, to measure how well graders agree with themselves.
+        Graded objects that may be queued again, to measure how well graders agree with themselves.
     relabel : iterable of ids, default=()
-        Graded objects that are asked again because graders disagree, in the place of as many top objects.
+        Graded objects that are queued again because graders disagree. They replace the same number of top objects.
     random_state : int, default=0
-        Seed of all draws. The graded objects enter the draws as well: queues of one seed are independent.
+        Seed of all draws. The draws also depend on the graded objects, so queues with one seed are independent.
 
     Returns
     -------
     DataFrame
         Items in the order in which to grade them: `position` from 0, `object_id`, `kind`, `p` and `score` (NaN where
-        unknown), `inclusion_probability` (1 for top, committee and diverse objects, the fraction of the stratum that
-        was drawn for random ones, NaN otherwise), `stratum` (of random objects, 1 for the highest scores, None
-        otherwise). In each hundred positions the order is random. ``attrs["n_pool"]`` is the number of objects that
-        could be queued, and ``attrs["notes"]`` lists sentences on places that were filled otherwise. Fewer items than
-        `batch` are returned where the pool is smaller.
+        unknown), `inclusion_probability` (1 for top, committee and diverse objects, the drawn fraction of the stratum
+        for random ones, NaN otherwise), `stratum` (of random objects, 1 for the highest scores, None otherwise). Within
+        each hundred positions the order is random. ``attrs["n_pool"]`` is the number of objects that could be queued,
+        and ``attrs["notes"]`` has remarks on places that were filled differently. If the pool is smaller than `batch`,
+        fewer items are returned.
 
     Raises
     ------
@@ -160,7 +160,7 @@ def _words_of(graded: list[str]) -> np.ndarray:
 
 
 def _checked_candidates(candidates: Any) -> pd.DataFrame:
-    """Return the table by id, with float columns; rejected rows and rows without a score are kept out later."""
+    """Return the table by id, with float columns; rejected rows and rows without a score are dropped later."""
     if not isinstance(candidates, pd.DataFrame):
         raise TypeError(f"The 'candidates' parameter must be a DataFrame. Got {type(candidates).__name__} instead.")
     name = next((name for name in ("object_id", "id") if name in candidates), None)
@@ -233,11 +233,11 @@ def _unasked_first(gold: list[str], graded: list[str], rng: np.random.Generator)
 def _chosen(
     pool: _Pool, wanted: dict[str, int], notes: list[str], rng: np.random.Generator
 ) -> list[tuple[int, str, float, str | None]]:
-    """Return the row, the kind, the inclusion probability and the stratum of each object that is chosen of a pool."""
+    """Return the row, the kind, the inclusion probability and the stratum of each object chosen from a pool."""
     n = len(pool.ids)
     free = np.ones(n, dtype=bool)
     chosen: list[tuple[int, str, float, str | None]] = []
-    # The places of a kind that cannot be filled go to the top; it is filled last, but has its rows reserved.
+    # Places that a kind cannot fill go to the kind "top", which is filled last but has its rows reserved.
     top = np.arange(min(wanted["top"], n))
     free[top] = False
     pickers: tuple[tuple[str, Callable[[int], np.ndarray], str], ...] = (
@@ -361,9 +361,9 @@ def _items(
 
 
 def _order(kinds: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return an order in which the best come in the first block, other kinds anywhere, and blocks are shuffled.
+    """Return an order in which the best are in the first block, other kinds anywhere, and each block is shuffled.
 
-    Items of the kind "top" are given from the best on.
+    Items of the kind "top" are expected best first.
     """
     blocks = max(-(-len(kinds) // _BLOCK), 1)
     best, others = np.flatnonzero(kinds == "top"), rng.permutation(np.flatnonzero(kinds != "top"))

@@ -1,4 +1,4 @@
-"""Objects, gold, queues and models of a grade book: the statements that write them."""
+"""Statements that write the objects, gold objects, queues and models of a grade book."""
 
 import json
 import sqlite3
@@ -20,21 +20,21 @@ _ITEM_COLUMNS = ("position", "object_id", "kind", "p", "score", "inclusion_proba
 
 
 def name_objects(connection: sqlite3.Connection, object_ids: Iterable[str]) -> None:
-    """Add objects of which only the id is known, where they are missing."""
+    """Add objects with only their id, unless they are already in the book."""
     connection.executemany(
         "INSERT INTO objects (object_id) VALUES (?) ON CONFLICT DO NOTHING", ((name,) for name in set(object_ids))
     )
 
 
 def insert_objects(connection: sqlite3.Connection, table: pd.DataFrame) -> tuple[int, int]:
-    """Add objects, or complete them; missing values erase nothing.
+    """Add objects, or complete existing ones; missing values do not overwrite existing ones.
 
     Returns
     -------
     changed : int
-        Objects whose pixels differ from those in the book until now.
+        Number of objects whose pixels differ from those in the book so far.
     graded : int
-        Current grades of these objects, which were given for the pixels until now.
+        Number of current grades of these objects, which belong to the earlier pixels.
     """
     rows = _columns(
         table,
@@ -75,7 +75,7 @@ def insert_objects(connection: sqlite3.Connection, table: pd.DataFrame) -> tuple
 
 
 def insert_gold(connection: sqlite3.Connection, table: pd.DataFrame) -> int:
-    """Add gold objects; return the number of those whose truth in the book was another one, which is replaced."""
+    """Add gold objects; return the number of those that had a different truth in the book, which is replaced."""
     checks: dict[str, Callable[[Any], Any]] = {
         "object_id": as_id,
         "truth": _truth,
@@ -107,7 +107,7 @@ def insert_queue(
     n_pool: int,
     pool_sha256: str,
 ) -> str:
-    """Add a queue with its items and return its id: that of the items where they have one."""
+    """Add a queue with its items and return its id, which is that of the items if they have one."""
     if strategy not in STRATEGIES:
         raise ValueError(f"The 'strategy' parameter must be one of {', '.join(STRATEGIES)}. Got {strategy!r} instead.")
     ids = set(as_ids(items["queue_id"])) - {""} if "queue_id" in items else set()

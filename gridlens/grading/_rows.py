@@ -43,7 +43,7 @@ def time_text(value: Any) -> str:
     Raises
     ------
     ValueError
-        The value is no time.
+        If the value is not a time.
 
     Examples
     --------
@@ -63,17 +63,17 @@ def is_missing(value: Any) -> bool:
 
 
 def number_or_none(value: Any) -> float | None:
-    """Return a cell as a float, None where it is empty; raise ValueError for other text."""
+    """Return a cell as a float, or None if it is empty; raise ValueError for other text."""
     return None if is_missing(value) else float(value)
 
 
 def as_json(value: Any) -> str:
-    """Return a value as JSON with keys in order; NaN and infinities are refused.
+    """Return a value as JSON with sorted keys; NaN and infinities are rejected.
 
     Raises
     ------
     ValueError
-        JSON cannot hold the value.
+        If JSON does not support the value.
     """
     try:
         return json.dumps(value, sort_keys=True, allow_nan=False, default=_plain)
@@ -131,7 +131,7 @@ def _text(value: Any) -> str:
 
 
 def as_text(value: Any) -> str:
-    """Return a note as text in which lone surrogates, which UTF-8 cannot hold, are escaped."""
+    """Return a note as text with escaped lone surrogates, which UTF-8 cannot encode."""
     return str(value).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
@@ -153,7 +153,7 @@ def _marks(value: Any) -> str | None:
     return None if value is None or (isinstance(value, float) and math.isnan(value)) else as_json(value)
 
 
-# By column: the conversion, and a description of the values that are allowed.
+# Conversion and description of the valid values, by column.
 _CHECKS: Mapping[str, tuple[Callable[[Any], Any], str]] = {
     "grade_id": (_uuid, "a UUID"),
     "object_id": (_id, "an id"),
@@ -172,7 +172,7 @@ _CHECKS: Mapping[str, tuple[Callable[[Any], Any], str]] = {
     "kind": (_one_of(KINDS), f"one of {', '.join(KINDS)}"),
 }
 GRADE_COLUMNS = tuple(_CHECKS)
-"""columns of a grade, with the grader's name, as the book takes them"""
+"""columns of a grade that the book accepts, with the name of the grader"""
 _NEEDED = ("object_id", "grader", "grade")
 _REPETITIVE = ("grader", "grade", "subclass", "view", "queue_id", "kind", "blind", "note")
 
@@ -180,28 +180,28 @@ _REPETITIVE = ("grader", "grade", "subclass", "view", "queue_id", "kind", "blind
 def checked_rows(
     columns: Mapping[str, Sequence[Any]], n_rows: int, what: str = "column", error: _Error = GridlensError
 ) -> dict[str, list[Any]]:
-    """Return the columns of grades as the book holds them.
+    """Return the columns of grades in the form used in the book.
 
     Parameters
     ----------
     columns : mapping of str to sequence
-        Values by the name of their column; `GRADE_COLUMNS` are taken, and `object_id`, `grader` and `grade` needed.
+        Values by the name of their column. `GRADE_COLUMNS` are used; `object_id`, `grader` and `grade` are required.
     n_rows : int
-        Rows of each column.
+        Number of rows of each column.
     what : {"column", "parameter"}, default="column"
         Name of a column in messages.
     error : type, default=GridlensError
-        Exception that is raised.
+        Type of the exception.
 
     Returns
     -------
     dict of str to list
-        All `GRADE_COLUMNS`, None where a value is missing.
+        All `GRADE_COLUMNS`; missing values are None.
 
     Raises
     ------
     GridlensError or ValueError
-        A column is missing or a value is not allowed; the values are listed.
+        If a column is missing or a value is invalid; the message lists the values.
     """
     if lacking := [name for name in _NEEDED if name not in columns]:
         raise error(f"A table of grades must have the columns {', '.join(_NEEDED)}. {', '.join(lacking)} is missing.")

@@ -1,4 +1,4 @@
-"""Tables of a grade book and the steps that bring an older file up to date."""
+"""Tables of a grade book, and migrations of older files."""
 
 import sqlite3
 
@@ -7,7 +7,7 @@ from gridlens.errors import GridlensError
 __all__ = ["APPLICATION_ID", "MIGRATIONS", "bring_up_to_date", "check_version"]
 
 APPLICATION_ID = 0x47724C31
-"""marks an SQLite file as a grade book; the letters GrL1"""
+"""application id of grade books, the letters GrL1"""
 
 _FIRST = (
     """
@@ -51,7 +51,7 @@ _FIRST = (
         pool_sha256 TEXT NOT NULL
     )
     """,
-    # A grade names an item by all three columns, so that it cannot be attached to another object's item.
+    # A grade refers to an item by all three columns, so that it cannot be attached to the item of another object.
     """
     CREATE TABLE queue_items (
         queue_id TEXT NOT NULL REFERENCES queues (queue_id),
@@ -74,7 +74,7 @@ _FIRST = (
         params_json TEXT NOT NULL
     )
     """,
-    # pixels_sha256 is that of the object at the time of the grade. A row without a grade withdraws another one.
+    # pixels_sha256 is the hash of the object's pixels at the time of the grade. A row without a grade withdraws one.
     """
     CREATE TABLE grades (
         sequence INTEGER PRIMARY KEY,
@@ -110,7 +110,7 @@ _FIRST = (
     CREATE TRIGGER grades_are_kept BEFORE DELETE ON grades
     BEGIN SELECT RAISE (ABORT, 'grades are append-only: add a row that supersedes'); END
     """,
-    # The object is looked up only where the grade knows its pixels.
+    # The object is only looked up if the hash of the grade's pixels is known.
     """
     CREATE VIEW current_grades AS
     SELECT g.*,
@@ -124,22 +124,22 @@ _FIRST = (
 )
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST,)
-"""statements by the version that they lead to, from 1; a released entry never changes, a new version is appended"""
+"""statements that lead to each version, from 1; released entries never change, and new versions are appended"""
 
 
 def bring_up_to_date(connection: sqlite3.Connection, path: object) -> None:
-    """Make the tables of a new file, or run the migrations that an older file lacks, in one transaction.
+    """Create the tables of a new file, or run the missing migrations of an older file, in one transaction.
 
     Raises
     ------
     GridlensError
-        The file is of a newer version or of another program.
+        If the file belongs to a newer version or another program.
     """
     if _version(connection, path) == len(MIGRATIONS):
         return
     connection.execute("BEGIN IMMEDIATE")
     try:
-        # Another process may have done it meanwhile.
+        # Another process may have done this in the meantime.
         version = _version(connection, path)
         for statements in MIGRATIONS[version:]:
             for statement in statements:
@@ -153,7 +153,7 @@ def bring_up_to_date(connection: sqlite3.Connection, path: object) -> None:
 
 
 def check_version(connection: sqlite3.Connection, path: object) -> None:
-    """Raise GridlensError unless the file is a grade book of this version, which a read-only file has to be."""
+    """Raise GridlensError unless the file is a grade book of this version, as required for read-only files."""
     version = _version(connection, path)
     if version < len(MIGRATIONS):
         state = "is empty" if version == 0 else f"has version {version} and is read as version {len(MIGRATIONS)}"
@@ -161,7 +161,7 @@ def check_version(connection: sqlite3.Connection, path: object) -> None:
 
 
 def _version(connection: sqlite3.Connection, path: object) -> int:
-    """Return the version of a file, 0 for an empty one; raise GridlensError where it cannot be used."""
+    """Return the version of a file, 0 for an empty one; raise GridlensError if it cannot be used."""
     application = _pragma(connection, "application_id")
     version = _pragma(connection, "user_version")
     empty = connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is None

@@ -26,13 +26,13 @@ class _Rounds(NamedTuple):
     Attributes
     ----------
     size : ndarray of shape (n_rounds,), float64
-        Objects that the random items of a round were drawn from.
+        Number of objects from which the random items of a round were drawn.
     drawn, lenses : ndarray of shape (n_rounds,), int64
-        Random items with a label, and the lenses among them.
+        Number of random items with a label, and of lenses among them.
     found : ndarray of shape (n_rounds,), int64
-        Lenses among the objects that were drawn from, as far as they are found by now.
+        Number of lenses found so far among the objects from which the items were drawn.
     beside, beside_lenses : ndarray of shape (n_rounds,), float64
-        Objects that were chosen for certain and are still not graded, and the lenses that are expected among them.
+        Number of objects that were chosen for certain but are not graded yet, and of lenses expected among them.
     """
 
     size: np.ndarray
@@ -47,14 +47,15 @@ def lenses_left(items: pd.DataFrame, grades: pd.DataFrame, q: pd.Series[float]) 
     """Estimate the number of lenses among the objects of the pool that are not graded yet.
 
     Each round of grading draws random items from all objects that are neither graded nor chosen for certain. All
-    lenses found since then are among these objects, so each round estimates the number of lenses that are left now: the
-    fraction of lenses among its random items, times the objects that they were drawn from, less the lenses found since
-    then. The estimate is the mean over the rounds, in proportion to their random items.
+    lenses found since then are among these objects, so each round gives an estimate of the number of lenses left now:
+    the fraction of lenses among its random items, times the number of objects from which they were drawn, minus the
+    lenses found since then. The estimate is the mean over the rounds, weighted by the number of random items.
 
-    The interval holds the numbers L for which the lenses found among the random items of all rounds are neither too few
-    nor too many, with 2.5 % on each side, as in the interval of Clopper and Pearson [1]_ for one round. In round r they
-    are taken as binomial, with the probability of ``(L + found since) / drawn from``; draws from strata at one rate and
-    without replacement vary less, so the interval is rather too wide. Without any lens it is an upper limit.
+    The interval contains the numbers L for which the lenses found among the random items of all rounds are neither too
+    few nor too many, with 2.5 % on each side, as in the interval of Clopper and Pearson [1]_ for one round. In round r
+    their number is assumed to be binomial, with the probability ``(L + found since) / drawn from``. Draws from strata
+    at one rate and without replacement vary less, so the interval is slightly too wide. Without any lens it is an upper
+    limit.
 
     Parameters
     ----------
@@ -69,8 +70,8 @@ def lenses_left(items: pd.DataFrame, grades: pd.DataFrame, q: pd.Series[float]) 
     Returns
     -------
     Estimate
-        At least 0, so that a mean of many such estimates is a little high where few lenses are left. "not resolvable
-        with 0 random objects" where no random item has a label.
+        At least 0, so that the mean of many such estimates is slightly too high if few lenses are left. The note is
+        "not resolvable with 0 random objects" if no random item has a label.
 
     Raises
     ------
@@ -79,9 +80,9 @@ def lenses_left(items: pd.DataFrame, grades: pd.DataFrame, q: pd.Series[float]) 
 
     Notes
     -----
-    Random items that are unsure or not graded are assumed to be missing at random. Items chosen for certain that are
-    not graded yet count at the rate of those that are; the upper limit takes all of them as lenses. Objects that were
-    graded outside the queues are ignored.
+    Random items that are unsure or not graded are assumed to be missing at random. Items that were chosen for certain
+    but are not graded yet are assumed to contain the same fraction of lenses as the graded ones; for the upper limit,
+    all of them count as lenses. Objects that were graded outside the queues are ignored.
 
     References
     ----------
@@ -123,7 +124,7 @@ def lenses_left(items: pd.DataFrame, grades: pd.DataFrame, q: pd.Series[float]) 
 def non_lens_run(grades: pd.DataFrame) -> int:
     """Return the number of objects graded X since the last A, B or C.
 
-    A hint only: it does not say how many lenses are left, for which see `lenses_left`.
+    This is only a hint. For the number of lenses left, see `lenses_left`.
 
     Parameters
     ----------

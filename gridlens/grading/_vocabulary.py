@@ -23,10 +23,10 @@ SUBCLASSES: tuple[str, ...] = (
     "artefact",
     "other",
 )
-"""impostors that can be given with a grade X"""
+"""types of impostor that can be added to a grade X"""
 
 KINDS: tuple[str, ...] = ("top", "committee", "diverse", "random", "gold", "repeat", "relabel")
-"""reasons for which an object is in a queue"""
+"""reasons why an object is in a queue"""
 
 STRATEGIES: tuple[str, ...] = ("mix", "top", "random")
-"""ways to fill a queue"""
+"""strategies to fill a queue"""

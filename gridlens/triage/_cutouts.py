@@ -146,7 +146,7 @@ class CutoutReader:
         gone = next((file for file in files if not os.path.exists(file)), None)
         if gone is not None and not self._has_other_files:
             # A file of many cutouts may contain any id, and would be searched for every missing one.
-            raise GridlensError(f"The cutout of {name} cannot be read: there is no {gone!r}. Name where it is now.")
+            raise GridlensError(f"The cutout of {name} cannot be read: there is no {gone!r}. Give its new location.")
         missing, left, taken, many = "", set(wanted), None, False
         for partition in selection.find(left, files):
             for batch in selection.read(partition):

@@ -94,7 +94,7 @@ def export_page(
 
     path = Path(folder) / "index.html"
     if path.exists():
-        raise GridlensError(f"The page {path} exists, and may be in use. Name a new folder.")
+        raise GridlensError(f"The page {path} already exists and may be in use. Choose a new folder.")
     writable_folder(folder)
     triage = open_triage(scores, **options)
     try:

@@ -90,7 +90,7 @@ class Guard:
         host, port = host_and_port(named[0]) if len(named) == 1 else (None, None)
         if host is not None and host in self._hosts and (80 if port is None else port) == self._port:
             return None
-        return _refusal(403, "This server answers to its own address alone, as `gridlens triage` printed it.")
+        return _refusal(403, "This server only accepts its own address, which `gridlens triage` printed.")
 
     async def _wrong_grader(self, scope: Scope, headers: dict[str, list[str]]) -> Response | None:
         """Exchange a token for a cookie, or find the grader of the cookie."""
@@ -106,7 +106,7 @@ class Guard:
                 )
                 return response
             if grader is None:
-                return PlainTextResponse(f"This link was used already, or is of an earlier run. {_LINK}\n", 403)
+                return PlainTextResponse(f"This link has been used, or is from an earlier run. {_LINK}\n", 403)
             return RedirectResponse("/", 303)
         if grader is None:
             return self._unknown_grader(scope, headers)
@@ -124,7 +124,7 @@ class Guard:
     def _wrong_origin(self, scope: Scope, headers: dict[str, list[str]]) -> Response | None:
         """Refuse a change of state unless the page itself requests it, with POST and JSON."""
         if scope["method"] != "POST":
-            return _refusal(405, "The page is read by GET and changed by POST alone.")
+            return _refusal(405, "Only GET and POST requests are accepted, and only POST for changes.")
         site, origin = headers.get("sec-fetch-site"), headers.get("origin")
         own = ["http://" + headers["host"][0]]
         if not (site == ["same-origin"] if site is not None else origin == own):

@@ -108,7 +108,7 @@ class Measuring:
         try:
             return await asyncio.wrap_future(self._submit(function, *values))
         except BrokenProcessPool as exc:
-            raise GridlensError("The process that measures cutouts ended twice, perhaps for lack of memory.") from exc
+            raise GridlensError("The measuring process ended twice, perhaps for lack of memory.") from exc
 
     def _submit(self, function: Any, *values: Any) -> Any:
         with self._lock:
@@ -158,7 +158,7 @@ def _reasons(cutout: CutoutSet, model: str | None, patch: int | None, score: flo
 
     if model is None:
         return Reasons(
-            [], "", _arc(cutout, patch), "The model that gave the scores is not known: name it to see terms."
+            [], "", _arc(cutout, patch), "The model that produced the scores is not known. Name it to see the terms."
         )
     try:
         if model not in _explainers:

@@ -166,7 +166,7 @@ def open_triage(
 
     names = tuple(name.strip() for name in graders)
     if not names or "" in names or len(set(names)) < len(names):
-        raise ValueError(f"The 'graders' parameter must be different names. Got {', '.join(names)!r} instead.")
+        raise ValueError(f"The 'graders' parameter must contain different names. Got {', '.join(names)!r} instead.")
     past = remembered(scores)
     if model is None and past.model is not None:
         # The name of a bundled model takes precedence over a folder of that name.
@@ -181,8 +181,8 @@ def _listening(host: str, port: int) -> socket.socket:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         if address[0] in ("0.0.0.0", "::"):
             raise GridlensError(
-                f"The host {host} is no address that a browser can open. Name the one of this machine, such as its "
-                "name in the network."
+                f"The host {host} is not an address that a browser can open. Give an address of this machine, such as "
+                "its name in the network."
             )
         if not _is_loopback(host) and _is_loopback(str(address[0])):
             # On some systems, the name of the machine resolves to an address that only the machine itself can reach.
@@ -191,11 +191,11 @@ def _listening(host: str, port: int) -> socket.socket:
     except OSError as exc:
         if exc.errno == errno.EADDRINUSE:
             raise GridlensError(
-                f"The port {port} is in use, perhaps by another triage page. Name another one with port=0, which takes "
-                "a free one."
+                f"The port {port} is in use, perhaps by another triage page. Choose another one, or port=0 for a free "
+                "one."
             ) from exc
         raise GridlensError(
-            f"This machine cannot answer at {host}:{port}: {exc.strerror or exc}. Name one of its own addresses."
+            f"This machine cannot answer at {host}:{port}: {exc.strerror or exc}. Give an address of this machine."
         ) from exc
 
 

@@ -88,7 +88,7 @@ def test_another_pool_is_refused(folder):
     pd.read_csv(folder / "scores.csv", dtype={"id": str})[:-1].to_csv(folder / "fewer.csv", index=False)
     result = ask(folder, scores="fewer.csv", out="second.csv")
     assert result.exit_code == 1
-    assert "other objects than the one that 1 queues" in result.stderr and "begin another grade book" in result.stderr
+    assert "differ from those from which 1 queues" in result.stderr and "start another grade book" in result.stderr
     assert not (folder / "second.csv").exists()
     with GradeBook.open(folder / "grades.sqlite", read_only=True) as book:
         assert len(book.queues()) == 1

@@ -110,7 +110,7 @@ def test_queues_models_and_gold_are_merged(books):
         named = book.add_queue(items.assign(queue_id="named"), model_id=other_model, **queue)
         book.add("q", "alice", "A", queue_id=queue_id, position=0)
         book.add_gold(pd.DataFrame({"object_id": ["g", "h"], "truth": 0, "kind": "known_nonlens"}))
-    with pytest.warns(UserWarning, match=r"1 gold objects have another truth"):
+    with pytest.warns(UserWarning, match=r"1 gold objects have a different truth"):
         counts = merge(first, second)
     assert counts == {"graders": 0, "models": 1, "objects": 2, "gold": 1, "queues": 2, "grades": 1}
     with GradeBook.open(first) as book:
@@ -122,7 +122,7 @@ def test_queues_models_and_gold_are_merged(books):
     third = first.with_name("third.sqlite")
     with GradeBook.open(third) as book:
         book.add_queue(items.assign(queue_id="named"), model_id=None, **queue | {"pool_sha256": "1"})
-    with pytest.raises(GridlensError, match=r"The queue named of .* is another one"):
+    with pytest.raises(GridlensError, match=r"The queue named of .* differs from the queue"):
         merge(third, second)
     assert rows(third) == []
 

@@ -95,7 +95,7 @@ def test_a_token_works_once(folder):
         assert "httponly" in said and "samesite=strict" in said and "path=/" in said
         assert token not in said
         again = browser().get("/", params={"token": token}, follow_redirects=False)
-        assert again.status_code == 403 and "used already" in again.text and "set-cookie" not in again.headers
+        assert again.status_code == 403 and "has been used" in again.text and "set-cookie" not in again.headers
         # The browser that used the token is already logged in.
         assert client.get("/", params={"token": token}, follow_redirects=False).status_code == 303
         assert client.get("/api/session").json()["grader"] == "ada"
