@@ -114,7 +114,8 @@ def test_another_host_needs_consent_and_is_warned_of(folder, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("host", "said"), [("0.0.0.0", "not an address that a browser can open"), ("192.0.2.1", "cannot answer at 192.0.2.1")]
+    ("host", "said"),
+    [("0.0.0.0", "not an address that a browser can open"), ("192.0.2.1", "cannot answer at 192.0.2.1")],
 )
 def test_a_host_of_another_machine_is_refused(folder, host, said):
     with pytest.raises(GridlensError, match=said):
