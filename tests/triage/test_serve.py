@@ -229,7 +229,7 @@ def test_a_table_with_other_objects_is_refused(folder):
             place = {"queue_id": page.get("/api/queue").json()["queue_id"], "position": item["position"]}
             page.tell("/api/grade", object_id=item["object_id"], grade="X", **place)
         answer = page.tell("/api/queue", batch=3)
-        assert answer.status_code == 409 and "other objects" in answer.json()["error"]
+        assert answer.status_code == 409 and "differ from those" in answer.json()["error"]
 
 
 def test_two_graders_at_once_lose_nothing(folder):
