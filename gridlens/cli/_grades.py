@@ -31,11 +31,11 @@ def _pairs(_ctx: click.Context, _param: click.Parameter, value: tuple[tuple[str,
 
 
 @click.group(
-    short_help="Keep the grades of people, and use them.",
+    short_help="Keep and use grades given by people.",
     epilog="Example: gridlens grades import grades.sqlite graded.csv --grader alice",
 )
 def grades() -> None:
-    """Keep the grades that people give to candidates in one file, a grade book, and use them.
+    """Keep the grades that people give to candidates in one file, the grade book, and use them.
 
     A grade is A (definite lens), B (probable), C (possible), X (not a lens) or U (unsure: inspected, no label).
     """
@@ -48,21 +48,21 @@ def grades() -> None:
 )
 @click.argument("book")
 @click.argument("tables", nargs=-1, required=True)
-@click.option("--grader", metavar="NAME", help="The person who graded, for rows that do not name one.")
+@click.option("--grader", metavar="NAME", help="Name of the grader, for rows without one.")
 @click.option(
     "--translate",
     type=_Pair(),
     multiple=True,
     callback=_pairs,
-    help="Translation of a word of the table into a grade, such as maybe=C; maybe= ignores the word. Repeatable.",
+    help="Translation of a word in the table into a grade, such as maybe=C; maybe= ignores the word. Repeatable.",
 )
 def import_(book: str, tables: tuple[str, ...], grader: str | None, translate: dict[str, str]) -> None:
-    """Add the grades of TABLES to a grade BOOK, which is made if it is missing.
+    """Add the grades of TABLES to a grade BOOK, which is created if missing.
 
     A table (csv, parquet, fits, votable) needs the columns `object_id` or `id`, and `grade`; `subclass`, `confidence`,
     `note`, `grader`, `t_graded`, `queue_id`, `position` and `kind` are imported too, so the CSV of a queue can be
     imported once its grades are filled in. Classification files of Qt-stamp-visualizer and the .txt of astrorank can be
-    imported as they are. Rows without a grade are left out, and importing a table again adds only its new rows.
+    imported unchanged. Rows without a grade are left out, and importing a table again adds only its new rows.
     """
     from gridlens.grading import GradeBook
 
@@ -78,13 +78,13 @@ def import_(book: str, tables: tuple[str, ...], grader: str | None, translate: d
 )
 @click.argument("book")
 @click.option("--out", required=True, metavar="FILE", help="Table to write: csv, parquet, fits or votable.")
-@click.option("--labels", is_flag=True, help="Write labels for `gridlens train --labels` in place of the grades.")
+@click.option("--labels", is_flag=True, help="Write labels for `gridlens train --labels` instead of the grades.")
 @click.option("--other-pixels", is_flag=True, help="Include grades of objects whose pixels have changed since.")
 def export(book: str, out: str, labels: bool, other_pixels: bool) -> None:
     """Write the current grades of a BOOK to a table.
 
-    With --labels, write a row for each graded object: its id, its label by the consensus of the grades (1 where the
-    probability of a lens is at least 0.9, 0 where it is at most 0.1, blank between), its cluster where known, and the
+    With --labels, write a row for each graded object: its id, its label by the consensus of the grades (1 if the
+    probability of a lens is at least 0.9, 0 if it is at most 0.1, blank in between), its cluster if known, and the
     probability.
     """
     from gridlens.grading import GradeBook
@@ -95,7 +95,7 @@ def export(book: str, out: str, labels: bool, other_pixels: bool) -> None:
 
 
 @grades.command(
-    short_help="Add another grade book to one.",
+    short_help="Merge another grade book into one.",
     epilog="Example: gridlens grades merge grades.sqlite bob.sqlite",
 )
 @click.argument("book")
@@ -105,7 +105,7 @@ def export(book: str, out: str, labels: bool, other_pixels: bool) -> None:
     type=_Pair(),
     multiple=True,
     callback=_pairs,
-    help="The name in BOOK of a grader of the other one, alice=alice-2; alice=alice says that two graders of this name "
+    help="Name in BOOK of a grader of OTHER, such as alice=alice-2; alice=alice states that both graders of this name "
     "are one person. Repeatable.",
 )
 def merge(book: str, other: str, rename: dict[str, str]) -> None:

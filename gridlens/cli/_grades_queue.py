@@ -8,7 +8,7 @@ from gridlens.cli._terminal import print_rows, say
 
 __all__ = ["agreement", "gold_of", "queue"]
 
-# Columns that a person fills in.
+# Columns that the grader fills in.
 _BLANK = ("grade", "subclass", "confidence", "note")
 
 
@@ -17,7 +17,7 @@ _BLANK = ("grade", "subclass", "confidence", "note")
     epilog="Example: gridlens grades queue scores.parquet --grades grades.sqlite --out queue.csv --sheets sheets/",
 )
 @click.argument("scores")
-@click.option("--grades", "book", required=True, metavar="BOOK", help="Grade book, which is made if it is missing.")
+@click.option("--grades", "book", required=True, metavar="BOOK", help="Grade book, created if missing.")
 @click.option(
     "--strategy",
     type=click.Choice(("mix", "top", "random")),
@@ -29,7 +29,7 @@ _BLANK = ("grade", "subclass", "confidence", "note")
 @click.option(
     "--gold",
     metavar="FILE",
-    help="Table of objects whose truth is known, with `id`, `truth` or `label`, and `arc_snr` where known.",
+    help="Table of objects with a known truth: `id`, `truth` or `label`, and `arc_snr` if known.",
 )
 @click.option("--random-state", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the draws.")
 @click.option("--out", required=True, metavar="FILE", help="New table to fill in: csv, parquet, fits or votable.")
@@ -100,7 +100,7 @@ def agreement(book: str, snr: str | None, out: str | None) -> None:
     """Print how well the graders of a BOOK agree with each other, with themselves and with gold objects.
 
     Agreement is the quadratic-weighted kappa: 1 for equal grades, 0 for grades that agree no better than by chance.
-    Brackets hold 95 % intervals.
+    Intervals of 95 % are in brackets.
     """
     import json
 

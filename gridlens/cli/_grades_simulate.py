@@ -22,9 +22,7 @@ __all__ = ["simulate"]
     metavar="FILE",
     help="Table with the columns id and label (1 for a lens, 0 otherwise) for all objects.",
 )
-@click.option(
-    "--from", "init_model", default="default", show_default=True, metavar="MODEL", help="Model to begin with."
-)
+@click.option("--from", "init_model", default="default", show_default=True, metavar="MODEL", help="Initial model.")
 @click.option(
     "--strategy",
     "strategies",
@@ -32,7 +30,9 @@ __all__ = ["simulate"]
     multiple=True,
     help="Strategy to compare, as in `gridlens grades queue`. Repeatable; all strategies by default.",
 )
-@click.option("--batch", type=click.IntRange(min=1), default=100, show_default=True, help="Objects in a queue.")
+@click.option(
+    "--batch", type=click.IntRange(min=1), default=100, show_default=True, help="Number of objects in a queue."
+)
 @click.option("--rounds", type=click.IntRange(min=1), default=4, show_default=True, help="Number of queues.")
 @click.option(
     "--graders", type=click.IntRange(min=1), default=2, show_default=True, help="Number of simulated graders."
@@ -58,9 +58,10 @@ def simulate(
 ) -> None:
     """Simulate rounds of grading, with human error rates, and retraining on a labelled pool.
 
-    PATHS are the cutouts of the pool (files, folders, globs) or their features, as `gridlens features` wrote them. The
-    folder holds replay.csv, a row for each strategy and round, and replay.png: the lenses found, the lenses per 100
-    objects, the lenses in the next list, and the calibration error, against the number of objects graded.
+    PATHS are the cutouts of the pool (files, folders, globs) or their features, written by `gridlens features`. The
+    output folder contains replay.csv, with a row for each strategy and round, and replay.png, which shows the lenses
+    found, the lenses per 100 objects, the lenses in the next list, and the calibration error against the number of
+    graded objects.
 
     A round of 100 objects takes about a minute on two cores; simulating scenes for the training takes two more minutes.
     """

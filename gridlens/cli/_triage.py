@@ -18,47 +18,53 @@ __all__ = ["triage"]
 @click.argument("scores")
 @click.argument("paths", nargs=-1)
 @click.option("--grader", metavar="NAME", help="Your name in the grade book.  [default: your user name]")
-@click.option("--graders", metavar="NAMES", help="Several people, such as alice,bob: a link for each of them.")
+@click.option("--graders", metavar="NAMES", help="Several graders, such as alice,bob, with a link for each.")
 @click.option(
     "--grades",
     "book",
     default="grades.sqlite",
     show_default=True,
     metavar="BOOK",
-    help="Grade book, which is made if it is missing.",
+    help="Grade book, created if missing.",
 )
-@click.option("--model", metavar="BUNDLE", help="The model that gave the scores.  [default: the table's]")
+@click.option("--model", metavar="BUNDLE", help="Model that produced the scores.  [default: that of the table]")
 @click.option(
     "--strategy",
     type=click.Choice(("mix", "top", "random")),
     default="mix",
     show_default=True,
-    help="Of the queues: the best with a few that are disputed, different or random; the best; or a random sample.",
+    help="Queues: mix (the best objects, and a few disputed, diverse and random ones), top (the best) or random.",
 )
-@click.option("--batch", type=click.IntRange(1, 1000), default=100, show_default=True, help="Objects in a queue.")
+@click.option(
+    "--batch", type=click.IntRange(1, 1000), default=100, show_default=True, help="Number of objects in a queue."
+)
 @click.option(
     "--blind/--no-blind",
     default=True,
     show_default=True,
     help="Hide scores and the grades of others until an object is graded.",
 )
-@click.option("--gold", metavar="FILE", help="Table of objects whose truth is known, as for `gridlens grades queue`.")
+@click.option("--gold", metavar="FILE", help="Table of objects with a known truth, as for `gridlens grades queue`.")
 @click.option("--criteria", metavar="FILE", help="JSON list of grade, meaning and object_id, shown while grading.")
 @click.option("--keys", metavar="FILE", help='JSON object of keys by action, such as {"undo": "Backspace"}.')
 @click.option(
-    "--port", type=click.IntRange(0, 65535), default=0, show_default=True, help="Port of the page; 0 takes a free one."
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=0,
+    show_default=True,
+    help="Port of the page; 0 selects a free one.",
 )
-@click.option("--no-browser", is_flag=True, help="Print the link, and open no browser.")
+@click.option("--no-browser", is_flag=True, help="Print the link without opening a browser.")
 @click.option(
     "--allow-host",
     metavar="HOST",
-    help="Name or address of this machine under which other machines may open the page. There is no encryption.",
+    help="Name or address of this machine at which other machines can open the page. There is no encryption.",
 )
 @click.option(
     "--export",
     "folder",
     metavar="FOLDER",
-    help="Write the queue as a page in one file, for people who cannot run Python. Its grades come back as a table for "
+    help="Write the queue as a page in one file, for graders without Python. They download their grades as a table for "
     "`gridlens grades import`.",
 )
 @catalog_options()
@@ -83,19 +89,19 @@ def triage(
     keys: str | None,
     **options: Any,
 ) -> None:
-    """Open a page in the browser to inspect and grade the best of a table of SCORES, until Ctrl-C.
+    """Open a page in the browser to inspect and grade the best objects of a table of SCORES, until Ctrl-C.
 
-    The record beside the table says how its cutouts were read, and they are read in the same way again. PATHS, or
-    --image and --catalog, name them where they have moved; options that are given take precedence.
+    The cutouts are read with the options recorded beside the table. If they have moved, give their location as PATHS,
+    or with --image and --catalog; options on the command line override the recorded ones.
 
     Each grade is saved in the grade book at once. Scores and the grades of others are shown after your own grade.
-    Several people grade independently, each with their own link, which works once. The page answers to this machine
-    alone.
+    Several people grade independently, each with their own link, which works once. Without --allow-host, only this
+    machine can open the page.
     """
     from gridlens.cli._grades_queue import gold_of
 
     if grader is not None and graders is not None:
-        raise click.UsageError("--grader names one person and --graders several: give one of the two.")
+        raise click.UsageError("--grader names one person and --graders several: give only one of them.")
     if paths or options["images"]:
         check_sources(paths, options)
     chosen = {
@@ -124,7 +130,7 @@ def triage(
 
 
 def _export(scores: str, folder: str, batch: int, chosen: dict[str, Any]) -> None:
-    """Write the page for people who cannot run Python."""
+    """Write the page for graders without Python."""
     from gridlens._progress import progress_bar
     from gridlens.triage import export_page
 

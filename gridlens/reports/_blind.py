@@ -1,4 +1,4 @@
-"""The picture of a candidate for a person who grades it: no score, no explanation, no outline."""
+"""The picture of a candidate for blind grading, without score, explanation or outline."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def write_blind_sheet(cutout: CutoutSet, path: str | os.PathLike[str]) -> str:
     Returns
     -------
     str
-        SHA-256 of the pixels (H, W, 3) as little-endian float32, row by row. A grade belongs to the pixels shown.
+        SHA-256 of the pixels (H, W, 3) as little-endian float32, row by row. A grade belongs to the shown pixels.
 
     Raises
     ------

@@ -9,16 +9,16 @@ from gridlens.cutouts import band_noise
 __all__ = ["lupton_rgb"]
 
 _SCALES = (0.8, 1.0, 1.5)  # of i, r, g: most galaxies of a cluster are yellow
-_SMOOTHING = 1.0  # px, of the colours
+_SMOOTHING = 1.0  # smoothing of the colours, px
 _APART = 4  # px
-_GREY = 3.0  # S/N of smoothed light at which half of a colour is left
+_GREY = 3.0  # S/N of smoothed light at which half of the colour is left
 
 
 def lupton_rgb(pixels: np.ndarray) -> np.ndarray:
     """Return one cutout as a colour image: i, r, g as red, green, blue, in units of the noise in r.
 
     The bands are scaled so that most galaxies of a cluster are yellow. Colours are smoothed over a pixel and fade to
-    grey where the light is faint, so that noise is grey.
+    grey in faint light, so that noise is grey.
 
     Parameters
     ----------
@@ -56,13 +56,13 @@ def lupton_rgb(pixels: np.ndarray) -> np.ndarray:
 
 
 def _with_grey_noise(light: np.ndarray) -> np.ndarray:
-    """Return light (H, W, 3) whose colours are those of its surroundings, and grey where the S/N is low."""
+    """Return light (H, W, 3) with the colours of its surroundings, and grey at low S/N."""
     from scipy.ndimage import gaussian_filter
 
     mean = light.mean(axis=2, keepdims=True)
     smooth = gaussian_filter(light, (_SMOOTHING, _SMOOTHING, 0.0))
     level = smooth.mean(axis=2, keepdims=True)
-    # From pixels so far apart that smoothing, and resampling before it, leave their noise independent.
+    # The noise is estimated from pixels far enough apart to be independent after resampling and smoothing.
     steps = level[:, _APART:] - level[:, :-_APART]
     noise = 1.4826 * np.median(np.abs(steps)) / np.sqrt(2.0) if steps.size else 0.0
     snr = np.maximum(level / (noise or 1.0), 0.0)

@@ -115,7 +115,7 @@ def find_cutouts(table: pd.DataFrame, sets: Iterable[CutoutSet]) -> dict[int, Cu
             for row in wanted.get(name, ()):
                 kept = exact if cutouts.paths[k] == paths[row] else by_id
                 if row not in kept:
-                    # A copy: a slice would keep the pixels of the whole set in memory.
+                    # A copy, because a slice would keep the pixels of the whole set in memory.
                     kept[row] = cutouts[[k]]
         if len(exact) == len(names):
             break

@@ -1,4 +1,4 @@
-"""The picture of a candidate: in colour, the maps that its arc was found in, and what each patch adds."""
+"""The picture of a candidate: in colour, the detection maps, and the contribution of each patch."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ __all__ = [
 
 PANEL, PANEL_TITLE = 2.75, 0.18  # inches
 _TITLE = 7.5  # points
-# Maps of S/N: where they end, dark and bright.
+# Limits of the grey scale of S/N maps, dark and bright.
 _DARK, _BRIGHT = -2.0, 10.0
 _LEAST_HEAT = 0.3
 
@@ -51,16 +51,16 @@ def strip(figure: Figure, n: int, bottom: float, top: float) -> Any:
 
 
 def draw_candidate(cutout: CutoutSet, ax: Axes | None = None, *, patch: int | None = None) -> Axes:
-    """Draw one cutout in colour, with its BCG, a scale bar and the arc candidate that a patch shows.
+    """Draw one cutout in colour, with its BCG, a scale bar and the arc candidate of a patch.
 
-    Arrows to the north and the east are drawn where the orientation is known. The circle through the candidate is drawn
-    where it fits: at least 35 % of the candidate's pixels on it, and its centre within half a radius of the BCG.
+    Arrows to the north and the east are drawn if the orientation is known. The circle through the candidate is drawn if
+    it fits: at least 35 % of the candidate's pixels are on it, and its centre is within half a radius of the BCG.
 
     Parameters
     ----------
     cutout : CutoutSet of 1
     ax : matplotlib Axes, default=None
-        Where to draw; None makes a figure.
+        Axes to draw into; None creates a figure.
     patch : int, default=None
         Patch from 0 to 8 whose arc candidate is outlined: the column `arc_patch` of a score table. None and -1
         outline nothing.
@@ -72,7 +72,7 @@ def draw_candidate(cutout: CutoutSet, ax: Axes | None = None, *, patch: int | No
     Raises
     ------
     GridlensError
-        There is more than one cutout, or none.
+        If there is not exactly one cutout.
 
     Examples
     --------
@@ -94,17 +94,17 @@ def draw_candidate(cutout: CutoutSet, ax: Axes | None = None, *, patch: int | No
 
 
 def n_panels(maps: Mapping[str, np.ndarray]) -> int:
-    """Return how many panels `draw_panels` draws."""
+    """Return the number of panels that `draw_panels` draws."""
     return 4 + len(maps)
 
 
 def draw_panels(
     axes: Any, cutout: CutoutSet, explanation: Explanation, row: int, maps: Mapping[str, np.ndarray]
 ) -> str:
-    """Draw one cutout into a row of axes: colour, white map, blue map, patches, and each map of a member.
+    """Draw one cutout into a row of axes: colour, white map, blue map, patches, and the maps of members.
 
-    The arc candidate of the table is outlined, and the circle through it drawn where it fits. Where another candidate
-    is the best by its shape, it is outlined faintly.
+    The arc candidate of the table is outlined, and the circle through it is drawn if it fits. If another candidate has
+    the best shape, it is outlined faintly.
 
     Returns
     -------
@@ -121,7 +121,7 @@ def draw_panels(
     for ax, (name, values) in zip(others, maps.items(), strict=True):
         limit = max(float(np.nanmax(np.abs(values))), 1e-6)
         ax.imshow(values, origin="lower", cmap=diverging(), vmin=-limit, vmax=limit, interpolation="nearest")
-        # A dollar sign in the name of a member begins no formula.
+        # A dollar sign in the name of a member must not start a formula.
         ax.set_title(f"{name}: loss where hidden, up to {limit:.2g}", fontsize=_TITLE, parse_math=False)
     for ax in axes[3:]:
         frame(ax, len(rgb))
@@ -143,7 +143,7 @@ def draw_views(
     Returns
     -------
     bool
-        Whether the orientation is known, and drawn.
+        Whether the orientation is known and drawn.
     """
     pixels, bcg, scale = cutout.pixels[0], cutout.bcg_xy[0], float(cutout.pixel_scale[0])
     white, blue = detection_maps(pixels, bcg, scale)
@@ -175,7 +175,7 @@ def shown_arc(cutout: CutoutSet, patch: int) -> ArcCandidate | None:
 
 
 def draw_color(ax: Axes, cutout: CutoutSet, rgb: np.ndarray, arc: ArcCandidate | None, fontsize: float = 7.5) -> None:
-    """Draw one cutout in colour, with its BCG, a scale bar, a candidate and the circle through it where it fits."""
+    """Draw one cutout in colour, with its BCG, a scale bar, a candidate and, if it fits, the circle through it."""
     ax.imshow(rgb, origin="lower", interpolation="nearest")
     ax.plot(*cutout.bcg_xy[0], "+", color="#ffffff", ms=6, mew=0.8)
     if arc is not None:
@@ -187,13 +187,13 @@ def draw_color(ax: Axes, cutout: CutoutSet, rgb: np.ndarray, arc: ArcCandidate |
 
 
 def _occupied(pixels: np.ndarray, *arcs: ArcCandidate | None) -> np.ndarray:
-    """Return the pixels (H, W) of candidates."""
+    """Return a mask (H, W) of the pixels of candidates."""
     masks = [arc.mask for arc in arcs if arc is not None]
     return np.any(masks, axis=0) if masks else np.zeros(pixels.shape[:2], bool)
 
 
 def _other_arc(cutout: CutoutSet, explanation: Explanation, row: int, patch: int) -> ArcCandidate | None:
-    """Return the candidate that is the best by its shape, None if it is the one that patch `patch` shows."""
+    """Return the candidate with the best shape, or None if it is the one of patch `patch`."""
     best = int(best_arc(explanation.features[[row]])[0])
     if best < 0 or arc_features(explanation, row, best) == arc_features(explanation, row, patch):
         return None

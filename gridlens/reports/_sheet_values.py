@@ -109,7 +109,7 @@ def sheet_values(
 
 
 def context_words(line: Mapping[str, Any]) -> str:
-    """Return the catalogue context of a row in a sentence or two, "" where the table has none."""
+    """Return the catalogue context of a row in one or two sentences; "" if the table has none."""
     words = []
     name = line.get("context_known_lens")
     if isinstance(name, str) and name:
@@ -131,12 +131,12 @@ def context_words(line: Mapping[str, Any]) -> str:
 
 
 def _proxy_words(proxy: Any) -> str:
-    """Return the name of a mass proxy as a reader has it: log_xray_luminosity is an X-ray luminosity."""
+    """Return the name of a mass proxy in words, such as X-ray luminosity for log_xray_luminosity."""
     return str(proxy).removeprefix("log_").replace("xray", "X-ray").replace("_", " ")
 
 
 def score_words(score: float) -> str:
-    """Return a score between 0 and 1 with two digits, and more near 1, where 1.00 would hide differences."""
+    """Format a score between 0 and 1 with two digits, or more near 1, where 1.00 would hide differences."""
     return f"{score:.2f}" if score < 0.99 else f"{score:.4f}"
 
 

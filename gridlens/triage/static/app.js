@@ -165,7 +165,7 @@ class App {
       h("tr", {}, h("th", { scope: "row" }, ...this.session.keys[action].flatMap((code) => [h("kbd", {}, keyName(code)), " "])),
         h("td", {}, text)));
     replace(byId("help"), h("h2", { id: "help-title" }, "Keys"),
-      h("p", { class: "quiet" }, "Keys are places on the keyboard, named as on a US one. They do nothing while you write a note."),
+      h("p", { class: "quiet" }, "Keys are positions on the keyboard, named as on a US keyboard. They are disabled while you write a note."),
       h("div", { class: "scroll" }, h("table", {}, h("tbody", {}, ...rows))), button("Close", () => byId("help").close()));
   }
 

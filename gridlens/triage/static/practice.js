@@ -34,7 +34,7 @@ export class Practice {
       this.items = (await this.app.get("/api/practice")).items;
       this.index = 0;
       if (this.items.length) this._render();
-      else replace(this.feedback, "There are no objects whose truth is known, so there is no training round.");
+      else replace(this.feedback, "There are no objects with a known truth, so there is no training round.");
     } catch (error) {
       replace(this.feedback, error.message);
     }

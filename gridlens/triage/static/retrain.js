@@ -9,11 +9,11 @@ const SIZE = 96; // px
 
 const STATES = {
   idle: "No training has been started.",
-  running: "Training is running. You can go on grading.",
+  running: "Training is running. You can continue grading.",
   done: "The new model is ready.",
-  failed: "The training failed. The present model stays.",
-  accepted: "The new model is in use. The next batch follows from it.",
-  kept: "The present model stays in use.",
+  failed: "The training failed. The current model remains in use.",
+  accepted: "The new model is in use. The next batch is based on it.",
+  kept: "The current model remains in use.",
 };
 
 export class Retrain {
@@ -28,7 +28,7 @@ export class Retrain {
     this.start = button("Train on the grades", () => this._post("/api/retrain", {}), { class: "primary" });
     this.trouble = h("p", { class: "notice", role: "alert" });
     this.element = h("div", { class: "report" }, h("h1", {}, "Retrain"),
-      h("p", {}, "A new model learns from the old training set and the consensus of the grades. Its scores are used only if you accept it."),
+      h("p", {}, "A new model is trained on the old training set and the consensus of the grades. Its scores are used only if you accept it."),
       h("div", { class: "row" }, this.start), this.trouble, this.state, this.bar, this.result, this.log);
   }
 
@@ -101,7 +101,7 @@ export class Retrain {
           ? h("div", { class: "row" },
             // A model that is worse cannot be accepted.
             found.accepted ? button("Accept the new model", decide(true), { class: "primary", id: "accept" }) : null,
-            button("Keep the present model", decide(false), { id: "keep" }))
+            button("Keep the current model", decide(false), { id: "keep" }))
           : null),
       this._lists(found.before ?? [], found.after ?? []),
       found.card ? card("Model card", h("pre", { class: "model-card", tabindex: "0" }, found.card)) : null,
@@ -116,7 +116,7 @@ export class Retrain {
       return h("li", { class: other.includes(id) ? "" : "fresh" }, canvas, h("span", {}, id));
     }));
     const both = h("section", { class: "card wide" }, h("h2", {}, "Best of the pool"),
-      h("p", { class: "quiet" }, "Objects with a frame are in one of the lists only."),
+      h("p", { class: "quiet" }, "Framed objects are in only one of the lists."),
       h("div", { class: "beside" }, h("div", {}, h("h3", {}, "Before"), list(before, after)),
         h("div", {}, h("h3", {}, "After"), list(after, before))));
     this.app.thumbnails.each([...canvases.keys()], SIZE, (id, image) => {

@@ -71,7 +71,7 @@ export class Start {
 
   _practice() {
     return card("Training round",
-      h("p", {}, "Grade ten objects whose truth is known, and see after each whether you were right. These grades are not stored."),
+      h("p", {}, "Grade ten objects with a known truth, and see after each whether you were right. These grades are not stored."),
       button("Begin", () => this.app.go("practice")));
   }
 
