@@ -60,7 +60,7 @@ SCORE_COLUMNS: Mapping[str, Column] = {
     "members_in_favour": Column("Members that give a lens better than even odds at even prevalence", form="{:d}"),
     "disagreement": Column("Standard deviation of the log-odds of the members", "", "stat.stdev", "{:.2f}"),
     "branch": Column("Members that scored: full (all) or classic (without the slow ones)", ucd="meta.code.class"),
-    "novelty": Column("p-value of being like the cutouts that the model learned from", "", _PROBABILITY, "{:.3f}"),
+    "novelty": Column("p-value for similarity to the training data of the model", "", _PROBABILITY, "{:.3f}"),
     "recalibrated_on": Column(
         "Number of unlabelled cutouts that the probabilities were recalibrated on", ucd="meta.number", form="{:d}"
     ),

@@ -157,7 +157,7 @@ def _mined(mined: Mined | None) -> list[str]:
         return []
     return [
         f"Of {mined.pool:,} unlabelled cutouts the {len(mined.weight):,} with the highest scores in a first round\n"
-        f"were learned as negatives, with a mean weight of {mined.weight.mean():.2f}."
+        f"were used as negatives, with a mean weight of {mined.weight.mean():.2f}."
     ]
 
 

@@ -128,7 +128,7 @@ def _words(learn: Examples, calibrate: Examples | None, known: Labels, cached: b
         scored = f"out of fold, {n:,} rows"
         how = (
             f"Each row is scored by members fitted on the other {_FOLDS - 1} of {_FOLDS} folds; all rows of a cluster "
-            "are in the same fold. With several members, the weights of the stack were learned on those folds too."
+            "are in the same fold. With several members, the weights of the stack were fitted on those folds too."
         )
     else:
         held = len(calibrate.label)
