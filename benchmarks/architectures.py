@@ -106,15 +106,19 @@ def architectures(arguments: argparse.Namespace, tests: list[Test]) -> None:
 
 
 def inputs(arguments: argparse.Namespace, tests: list[Test]) -> None:
-    """Print the effect of other channels and other views on the compact network."""
+    """Print the effect of other channels on a network, and of other views on the compact network."""
+    network = arguments.network
     variants = {
-        "compact": Inputs(),
+        network: Inputs(),
         "without the blue map": Inputs(blue_map=False),
         "with BCG-subtracted bands": Inputs(subtracted=True),
     }
-    found = {name: trained(arguments, tests, USUAL_SIZE, inputs=chosen) for name, chosen in variants.items()}
+    found = {
+        name: trained(arguments, tests, USUAL_SIZE, network=network, inputs=chosen) for name, chosen in variants.items()
+    }
     rows = [Row(name, (), [averaged(score) for score in scores]) for name, scores in found.items()]
-    rows += [Row(name, (), [averaged(score, some) for score in found["compact"]]) for name, some in VIEWS.items()]
+    if network == Run().network:
+        rows += [Row(name, (), [averaged(score, some) for score in found[network]]) for name, some in VIEWS.items()]
     print_tables("Channels and views", (), rows, tests)
 
 
@@ -179,6 +183,7 @@ def main() -> None:
     parser.add_argument("--scenes", type=int, default=8192, help="training scenes")
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--part", action="append", choices=parts, help="can be repeated; all by default")
+    parser.add_argument("--network", choices=NETWORKS, default=Run().network, help="network of the part inputs")
     parser.add_argument("--trainings", type=int, default=1, help="trainings of each variant; metrics are averaged")
     parser.add_argument("--held-out", type=int, default=1536, help="canonical test scenes")
     parser.add_argument("--most-scenes", type=int, default=16384, help="largest number of scenes in the part scaling")
