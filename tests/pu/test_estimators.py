@@ -10,7 +10,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from gridlens.pu import ElkanNotoClassifier, NNPULGBMClassifier
 
-_LABELS = "labels say what is labelled: 1, and 0 or -1, and nothing else; this check uses others"
+_LABELS = "labels are 1 for labelled rows and 0 or -1 for the others; this check uses other labels"
 _OTHER_LABELS = dict.fromkeys(
     [
         "check_estimators_dtypes",
@@ -27,9 +27,9 @@ _OTHER_LABELS = dict.fromkeys(
 _WEIGHTS = "check_sample_weight_equivalence_on_dense_data"
 EXPECTED_FAILURES = {
     "NNPULGBMClassifier": _OTHER_LABELS
-    | {_WEIGHTS: "a leaf holds a number of rows, whatever they weigh; bins are those of the rows"},
+    | {_WEIGHTS: "the limits of leaves and the bins count rows without their weights"},
     "ElkanNotoClassifier": _OTHER_LABELS
-    | {_WEIGHTS: "folds are drawn of rows, whatever they weigh; the check hands over folds of its own, cv is a number"},
+    | {_WEIGHTS: "folds count rows without their weights; the check passes its folds as cv, which must be a number"},
 }
 
 
