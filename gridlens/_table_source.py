@@ -38,7 +38,7 @@ class TableSource(Protocol):
 
     @property
     def typed(self) -> bool:
-        """Whether the columns have types; those of text are inferred from the values."""
+        """True if the columns have types; those of text are inferred from the values."""
 
     @property
     def units(self) -> Mapping[str, str]:

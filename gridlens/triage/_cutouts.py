@@ -172,7 +172,7 @@ class CutoutReader:
 
     @property
     def _has_other_files(self) -> bool:
-        """Whether cutouts may be in other files than the table states: in given files, or in survey images."""
+        """True if cutouts may be in other files than the table states: in given files, or in survey images."""
         return self._stated.get("source") is not None or "images" in self._past.with_stated(self._stated)
 
     def _keep(self, name: str, cutout: CutoutSet) -> tuple[CutoutSet, str]:

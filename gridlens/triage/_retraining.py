@@ -56,7 +56,7 @@ class Retraining:
 
     @property
     def accepted(self) -> bool:
-        """Whether the new model is not worse and may replace the old one."""
+        """True if the new model is not worse and may replace the old one."""
         return self.state in ("done", "accepted", "kept") and self._result().get("accepted", False)
 
     @property

@@ -17,7 +17,7 @@ class Plan(NamedTuple):
 
     @property
     def is_shared(self) -> bool:
-        """Whether filters are shared between flips or turns of the image."""
+        """True if filters are shared between flips or turns of the image."""
         return self.n_copies > 1
 
 

@@ -77,7 +77,7 @@ class Settings:
 
     @property
     def symmetric(self) -> bool:
-        """Whether the network gives the same score for each flip and turn of an image."""
+        """True if the network gives the same score for each flip and turn of an image."""
         return self.variant in PLANS and PLANS[self.variant].is_shared
 
     @property

@@ -146,7 +146,7 @@ def test_leaves_with_an_infinite_sum_are_refused(content):
 
 
 def test_accepted_trees_can_be_scored(content, rows):
-    """One value of the JSON is replaced at a time; trees that are accepted must score, without crashing the process."""
+    """Replace one value of the JSON at a time; trees that are accepted must score, without crashing the process."""
     rng, accepted = random.Random(0), 0
     odd = [-1, 0, 1, 2, 400, 2**31 - 1, 2**31, 2**63, -1e30, 1e39, 0.5, True, None, "x", "1", [], {}]
     for _ in range(400):

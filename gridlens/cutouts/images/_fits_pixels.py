@@ -21,7 +21,7 @@ class Scaling:
 
     @property
     def is_trivial(self) -> bool:
-        """Whether the stored values are the physical values."""
+        """True if the stored values are the physical values."""
         return self.scale == 1.0 and self.zero == 0.0 and self.blank is None
 
     def apply(self, stored: NDArray[Any]) -> NDArray[np.float32]:

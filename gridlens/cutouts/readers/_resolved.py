@@ -55,12 +55,12 @@ class Resolved:
 
     @property
     def knows_scale(self) -> bool:
-        """Whether the caller or the survey gives the pixel scale."""
+        """True if the caller or the survey gives the pixel scale."""
         return self.pixel_scale is not None or self.survey is not None
 
     @property
     def knows_zeropoint(self) -> bool:
-        """Whether the caller or the survey gives the zero points of arrays."""
+        """True if the caller or the survey gives the zero points of arrays."""
         return self.zeropoint is not None or (self.survey is not None and self.survey.zeropoint is not None)
 
     def scale(self, stated: Any | None) -> Any:

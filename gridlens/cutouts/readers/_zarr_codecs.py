@@ -49,7 +49,7 @@ class CodecChain:
 
     @property
     def is_text(self) -> bool:
-        """Whether the values are strings of variable length."""
+        """True if the values are strings of variable length."""
         return any(name in _TEXT for name, _ in self.codecs)
 
     def check_chunk(self, data: Any, chunk_bytes: int, name: str) -> None:
