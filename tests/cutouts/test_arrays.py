@@ -62,7 +62,7 @@ def test_the_caller_names_the_bands(read, rng):
     cutouts = read(planes, options={"bands": "grizy"})
     np.testing.assert_array_equal(cutouts.pixels[0], planes[..., :3])
     cutouts = read(suffix=".npz", image=planes, bands="yzirg", options={"bands": "grizy"})
-    np.testing.assert_array_equal(cutouts.pixels[0], planes[..., :3], "the caller goes before the file")
+    np.testing.assert_array_equal(cutouts.pixels[0], planes[..., :3], "the option overrides the file")
 
 
 @pytest.mark.parametrize("shape", [(5, 60, 60), (60, 60), (60, 60, 1), (2, 2, 2, 60, 60), ()])

@@ -255,4 +255,4 @@ def test_the_bundled_models_are_complete_small_and_loadable(name, n_train):
     card = (folder / "card.md").read_text()
     assert "## Limits" in card
     assert "In AUROC the stack is better than lightgbm alone" in card
-    assert ("No real\n  example backs it" in card) == (name == "cluster-cluster")
+    assert ("It has not\n  been tested on real examples" in card) == (name == "cluster-cluster")

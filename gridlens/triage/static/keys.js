@@ -1,4 +1,4 @@
-/** Keys and the actions they stand for. Codes are those of KeyboardEvent.code, so that a layout changes nothing. */
+/** Keys and their actions. Codes are those of KeyboardEvent.code, so that a layout changes nothing. */
 
 const NAMES = {
   ArrowLeft: "\u2190", ArrowRight: "\u2192", ArrowUp: "\u2191", ArrowDown: "\u2193", BracketLeft: "[",
