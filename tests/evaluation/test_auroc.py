@@ -29,7 +29,7 @@ def placements_interval(y, score):
 
 @settings(deadline=None, derandomize=True)
 @given(BOTH_CLASSES, st.booleans())
-def test_value_is_that_of_scikit_learn_and_lies_in_its_interval(rows, grouped):
+def test_value_matches_scikit_learn_and_lies_in_its_interval(rows, grouped):
     y, score = np.array(rows).T
     found = auroc(y, score, np.arange(len(y)) // 2 if grouped else None, n_boot=20)
     assert found.value == pytest.approx(roc_auc_score(y, score), abs=1e-12)
@@ -40,7 +40,7 @@ def test_value_is_that_of_scikit_learn_and_lies_in_its_interval(rows, grouped):
 
 
 @pytest.mark.parametrize("decimals", [1, 8])
-def test_interval_is_delongs_by_the_definition(decimals):
+def test_interval_matches_the_definition_of_delong(decimals):
     rng = np.random.default_rng(0)
     y = (rng.random(150) < 0.3).astype(int)
     score = (rng.normal(size=150) + y).round(decimals)
@@ -48,7 +48,7 @@ def test_interval_is_delongs_by_the_definition(decimals):
 
 
 @pytest.mark.parametrize(("n_positive", "n_negative", "separation"), [(30, 60, 1.0), (40, 200, 2.0)])
-def test_delong_covers(n_positive, n_negative, separation):
+def test_delong_interval_covers(n_positive, n_negative, separation):
     truth = norm.cdf(separation / np.sqrt(2))
     rng = np.random.default_rng(1)
     y = np.repeat([1, 0], [n_positive, n_negative])
@@ -67,7 +67,7 @@ def correlated(rng, n_groups, size):
     return y, score, np.repeat(np.arange(n_groups), size)
 
 
-def test_bootstrap_covers_where_rows_hang_together_and_delong_does_not():
+def test_bootstrap_covers_for_correlated_rows_and_delong_does_not():
     truth = norm.cdf(1 / np.sqrt(2 * 1.01))
     rng = np.random.default_rng(2)
     covered = {"grouped": 0, "independent": 0}
@@ -79,7 +79,7 @@ def test_bootstrap_covers_where_rows_hang_together_and_delong_does_not():
     assert covered["independent"] < 70
 
 
-def test_groups_of_one_row_give_about_delongs_interval():
+def test_groups_of_one_row_give_nearly_the_delong_interval():
     rng = np.random.default_rng(3)
     y = (rng.random(600) < 0.3).astype(int)
     score = rng.normal(size=600) + y
@@ -104,7 +104,7 @@ def test_bootstrap_draws_whole_groups():
     np.testing.assert_allclose(found[1:3], np.quantile(drawn, [0.025, 0.975]), rtol=1e-12)
 
 
-def test_bootstrap_is_seeded_and_does_not_care_for_the_names_of_groups():
+def test_bootstrap_is_seeded_and_ignores_group_names():
     y, score, groups = correlated(np.random.default_rng(5), 30, 3)
     first = auroc(y, score, groups, n_boot=100)
     assert auroc(y, score, groups, n_boot=100) == first
@@ -162,12 +162,12 @@ def test_infinite_scores_rank():
         ([0, 1], [1, 2], {"n_boot": 0}, "'n_boot' parameter must be an integer of at least 1. Got 0 instead"),
     ],
 )
-def test_wrong_input_is_refused(y, score, options, message):
+def test_invalid_input_is_refused(y, score, options, message):
     with pytest.raises(ValueError, match=message):
         auroc(y, score, **options)
 
 
-def test_estimate_reads_as_a_number_with_its_interval():
+def test_estimate_prints_as_a_number_with_its_interval():
     assert str(Estimate(0.9621, 0.9514, 0.9712)) == "0.962 [0.951, 0.971]"
     assert f"AUROC {Estimate(0.5, 0.25, 1.0)}" == "AUROC 0.500 [0.250, 1.000]"
     nan = float("nan")

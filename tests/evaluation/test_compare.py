@@ -38,7 +38,7 @@ def delong_paired(y, a, b):
     return value, np.sqrt(variance)
 
 
-def test_ungrouped_interval_is_about_delongs_paired_one():
+def test_ungrouped_interval_is_close_to_paired_delong():
     y, a, b, _ = two_scores(np.random.default_rng(0), 150, 450, 0.3)
     value, error = delong_paired(y, a, b)
     found = compare(y, a, b, auroc)["auroc"].difference
@@ -49,7 +49,7 @@ def test_ungrouped_interval_is_about_delongs_paired_one():
     assert found.high - found.low < 0.7 * np.hypot(single.a.high - single.a.low, single.b.high - single.b.low)
 
 
-def test_each_is_the_metric_and_the_difference_is_theirs():
+def test_values_and_differences_match_the_metrics():
     y, a, b, groups = two_scores(np.random.default_rng(1), 40, 200, 0.5, views=2)
     metrics = {"AUROC": auroc, "TPR": lambda labels, score, groups=None: tpr_at_fpr(labels, score, 0.1)}
     found = compare(y, a, b, metrics, groups, n_boot=50)
@@ -63,7 +63,7 @@ def test_each_is_the_metric_and_the_difference_is_theirs():
     assert str(found["AUROC"]).count(" against ") == 1
 
 
-def test_draws_take_whole_groups_and_keep_those_with_a_positive():
+def test_draws_take_whole_groups_stratified_by_class():
     groups = np.array([0, 0, 1, 1, 2, 3, 3, 4])
     y = np.array([1, 0, 1, 1, 0, 0, 0, 0])
     score = np.arange(8.0)
@@ -85,7 +85,7 @@ def test_draws_take_whole_groups_and_keep_those_with_a_positive():
     assert len(np.unique(drawn, axis=0)) > 10
 
 
-def test_a_metric_makes_no_bootstrap_inside_a_draw():
+def test_metrics_do_not_bootstrap_inside_a_draw():
     asked = []
 
     def metric(labels, score, groups=None, *, at, n_boot=1000):
@@ -97,7 +97,7 @@ def test_a_metric_makes_no_bootstrap_inside_a_draw():
     assert asked == [(7, 1000)] * 2 + [(7, 1)] * 6
 
 
-def test_the_same_score_twice_does_not_differ():
+def test_a_score_does_not_differ_from_itself():
     y, a, _, _ = two_scores(np.random.default_rng(2), 30, 100)
     assert compare(y, a, a.copy(), auroc, n_boot=20)["auroc"].difference == (0.0, 0.0, 0.0, "")
 
@@ -158,7 +158,7 @@ def test_mcnemar_by_hand():
 
 
 @pytest.mark.parametrize(("only_a", "only_b"), [(0, 0), (0, 1), (0, 6), (5, 5), (3, 14), (120, 170)])
-def test_p_value_is_that_of_the_binomial(only_a, only_b):
+def test_p_value_matches_the_binomial_test(only_a, only_b):
     y = np.ones(only_a + only_b + 7)
     a = np.repeat([1, 0, 1], [only_a, only_b, 7])
     b = np.repeat([0, 1, 1], [only_a, only_b, 7])
@@ -169,7 +169,7 @@ def test_p_value_is_that_of_the_binomial(only_a, only_b):
 
 
 @pytest.mark.slow
-def test_mcnemar_keeps_its_level_and_finds_a_difference():
+def test_mcnemar_has_its_level_and_detects_a_difference():
     rng = np.random.default_rng(4)
     rejected = np.zeros(2)
     for _ in range(400):
@@ -190,7 +190,7 @@ def test_mcnemar_keeps_its_level_and_finds_a_difference():
         ([], {"thresholds": (0, 0)}, "not resolvable with 0 positives"),
     ],
 )
-def test_too_few_rows_are_said_to_be(y, options, note):
+def test_too_few_rows_are_reported(y, options, note):
     found = mcnemar(y, np.arange(len(y)), np.arange(len(y)), **options)
     assert np.isnan(found.p_value)
     assert found.note == str(found) == note
@@ -216,6 +216,6 @@ def test_too_few_rows_are_said_to_be(y, options, note):
         (lambda: mcnemar([0, 1], [1, 2], [np.nan, 2], fpr=0.5), "'score_b' parameter must not contain NaN"),
     ],
 )
-def test_wrong_input_is_refused(call, message):
+def test_invalid_input_is_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()

@@ -25,7 +25,7 @@ def test_by_hand():
 
 @settings(deadline=None, derandomize=True)
 @given(SCORES, SCORES, st.floats(0.05, 0.9), st.randoms(use_true_random=False))
-def test_it_is_benjamini_and_hochberg_on_ranks(negative, test, fdr, random):
+def test_matches_benjamini_hochberg_on_ranks(negative, test, fdr, random):
     found = conformal_selection([0] * len(negative), negative, test, fdr)
     expected = [(1 + sum(s >= t for s in negative)) / (len(negative) + 1) for t in test]
     np.testing.assert_allclose(found.p_values, expected)
@@ -44,7 +44,7 @@ def test_it_is_benjamini_and_hochberg_on_ranks(negative, test, fdr, random):
         np.testing.assert_array_equal(found.selected, np.array(test) >= found.threshold)
 
 
-def test_a_bound_that_is_met_exactly_is_enough():
+def test_an_exactly_met_bound_suffices():
     # 1 / (n + 1) equals fdr / m, but floats cannot represent these numbers exactly.
     for n, m in [(29, 3), (69, 7), (9, 1)]:
         test = [n] + [-1] * (m - 1)
@@ -65,7 +65,7 @@ def test_a_bound_that_is_met_exactly_is_enough():
         ([5, 6], [], "none selected: there are no test rows"),
     ],
 )
-def test_an_empty_list_says_why(negative, test, note):
+def test_an_empty_list_has_a_note(negative, test, note):
     found = conformal_selection([0] * len(negative), negative, test)
     assert found.selected.shape == found.p_values.shape == (len(test),)
     assert found.selected.dtype == bool
@@ -74,7 +74,7 @@ def test_an_empty_list_says_why(negative, test, note):
     assert found.note == note
 
 
-def test_as_many_negatives_as_the_note_asks_for_are_enough():
+def test_the_number_of_negatives_in_the_note_suffices():
     test = [9.0, 8.0] + [0.0] * 98
     short = conformal_selection(np.zeros(300), np.linspace(-1, 1, 300), test, 0.1)
     assert "a selection requires 499 negatives" in short.note
@@ -91,11 +91,11 @@ def test_a_group_counts_as_one_row():
     )
 
 
-def realised(rng, n_repeats, select, n_test=400, share=0.15, shift=2.5):
+def realised(rng, n_repeats, select, n_test=400, prevalence=0.15, shift=2.5):
     """Return the mean false discovery proportion, its standard error, and the mean fraction of positives found."""
     false, found = [], []
     for _ in range(n_repeats):
-        truth = rng.random(n_test) < share
+        truth = rng.random(n_test) < prevalence
         chosen = select(rng, rng.normal(size=n_test) + shift * truth)
         false.append((chosen & ~truth).sum() / max(chosen.sum(), 1))
         found.append(chosen[truth].mean() if truth.any() else 0.0)
@@ -105,7 +105,7 @@ def realised(rng, n_repeats, select, n_test=400, share=0.15, shift=2.5):
 @pytest.mark.slow
 @pytest.mark.parametrize("enriched", [0.0, 0.15, 0.8])
 @pytest.mark.parametrize("fdr", [0.1, 0.3])
-def test_false_discovery_rate_is_kept_whatever_the_prevalence_of_the_calibration(enriched, fdr):
+def test_false_discovery_rate_holds_at_any_calibration_prevalence(enriched, fdr):
     def select(rng, test):
         y = (np.arange(1000) < 1000 * enriched).astype(int)
         return conformal_selection(y, rng.normal(size=1000) + 2.5 * y, test, fdr).selected
@@ -118,7 +118,7 @@ def test_false_discovery_rate_is_kept_whatever_the_prevalence_of_the_calibration
 
 
 @pytest.mark.slow
-def test_views_of_one_cluster_in_the_calibration_need_groups():
+def test_several_views_of_a_calibration_cluster_need_groups():
     # 40 clusters of 25 views with nearly equal scores look like 1000 negatives.
     def select(rng, test, grouped):
         groups = np.repeat(np.arange(40), 25)
@@ -149,6 +149,6 @@ def test_views_of_one_cluster_in_the_calibration_need_groups():
         ([0, 1], [1, 2], [1], {"groups": [1]}, r"'groups' parameter must be of shape \(2,\), .* Got shape \(1,\) inst"),
     ],
 )
-def test_wrong_input_is_refused(y, score, test, options, message):
+def test_invalid_input_is_refused(y, score, test, options, message):
     with pytest.raises(ValueError, match=message):
         conformal_selection(y, score, test, **options)

@@ -21,7 +21,7 @@ def confounded(seed, n_positive=200, n_negative=4000):
     return y, pd.DataFrame({"brightness": brightness, "richness": richness})
 
 
-def test_control_reaches_what_the_columns_hold():
+def test_control_reaches_the_best_possible_score():
     # The best possible score is the position along the difference of means, with an AUROC of norm.cdf(d / sqrt 2).
     rng = np.random.default_rng(0)
     y = np.repeat([1, 0], [300, 6000])
@@ -29,7 +29,7 @@ def test_control_reaches_what_the_columns_hold():
     assert auroc(y, control_score(columns, y)).value == pytest.approx(norm.cdf(np.hypot(0.9, 0.6) / 2**0.5), abs=0.02)
 
 
-def test_control_finds_a_bump_and_a_relation():
+def test_control_learns_a_bump_and_a_correlation():
     rng = np.random.default_rng(1)
     y = np.repeat([1, 0], [300, 3000])
     bump = rng.normal(size=3300) * np.where(y == 1, 0.4, 1.0)
@@ -40,7 +40,7 @@ def test_control_finds_a_bump_and_a_relation():
     assert auroc(y, control_score(pair, y)).value > 0.62
 
 
-def test_what_is_missing_tells():
+def test_missing_values_are_informative():
     rng = np.random.default_rng(2)
     y = np.repeat([1, 0], [100, 900])
     column = np.where(rng.random(1000) < 0.1 + 0.6 * y, np.nan, 1.0)
@@ -51,7 +51,7 @@ def test_what_is_missing_tells():
     assert p.mean() == pytest.approx(0.1, abs=0.01)
 
 
-def test_control_never_sees_the_group_of_a_row():
+def test_control_is_not_fitted_on_the_group_of_a_row():
     # The values drawn for a group reveal the label of its other rows, but not of any other group.
     rng = np.random.default_rng(3)
     groups = np.repeat(np.arange(40), 8)
@@ -69,7 +69,7 @@ def test_control_is_seeded():
     assert (control_score(columns, y, random_state=1) != first).any()
 
 
-def test_matching_balances_and_leaves_the_control_nothing():
+def test_matched_rows_are_balanced_and_uninformative_for_the_control():
     values = []
     for seed in range(5):
         y, columns = confounded(seed)
@@ -91,7 +91,7 @@ def test_matching_balances_and_leaves_the_control_nothing():
 
 
 @pytest.mark.parametrize("most_pairs", [10_000_000, 0])
-def test_pairs_are_of_one_positive_and_a_negative_within_the_caliper(monkeypatch, most_pairs):
+def test_each_pair_is_a_positive_and_a_negative_within_the_caliper(monkeypatch, most_pairs):
     monkeypatch.setattr(controls, "_MOST_PAIRS", most_pairs)
     y, columns = confounded(6)
     matched = matched_negatives(y, columns, ratio=3, caliper=0.05)
@@ -112,7 +112,7 @@ def test_pairs_are_of_one_positive_and_a_negative_within_the_caliper(monkeypatch
         assert not near.all(axis=1).any()
 
 
-def test_matching_is_the_best_there_is():
+def test_matching_is_optimal():
     rng = np.random.default_rng(7)
     for _ in range(20):
         positive, negative = rng.normal(size=4), rng.normal(size=6)
@@ -169,6 +169,6 @@ def test_one_class_has_no_pairs(y):
         (lambda: matched_negatives([0, 1], [1, 2], caliper=0), "'caliper' parameter must be a finite number above 0"),
     ],
 )
-def test_wrong_input_is_refused(call, message):
+def test_invalid_input_is_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()

@@ -36,7 +36,7 @@ def test_half_by_hand():
     assert curve.half.low <= 4.0 <= curve.half.high
 
 
-def written_out(y, score, copies):
+def cumulative_found(y, score, copies):
     """Return the number of positives found at each position of a list with `copies` copies of every negative.
 
     Positions with equal scores share their mean.
@@ -58,9 +58,9 @@ def written_out(y, score, copies):
     ),
     st.integers(1, 6),
 )
-def test_it_is_the_curve_of_the_list_written_out(rows, copies):
+def test_curve_matches_the_list_with_copied_negatives(rows, copies):
     y, score = np.array(rows).T
-    expected = written_out(y, score, copies)
+    expected = cumulative_found(y, score, copies)
     curve = discovery_curve(y, score, y.sum() / len(expected), n_rows=len(expected), n_boot=5)
     known = curve.reviewed >= curve.resolved_from
     np.testing.assert_array_equal(np.isfinite(curve.found), known)
@@ -97,14 +97,14 @@ def test_one_negative_of_the_sample_resolves_the_list():
     assert str(curve) == "half of the 100 positives expected in 100,000 rows: not resolvable with 1000 negatives"
 
 
-def test_an_end_of_the_half_that_is_not_resolved_is_the_ideal():
+def test_an_unresolved_end_of_the_half_is_the_ideal():
     y, score = binormal(np.random.default_rng(0), 30, 400, 2.5)
     curve = discovery_curve(y, score, 1e-3, n_boot=200)
     assert curve.half.value > curve.resolved_from
     assert curve.half.low == 50.0
 
 
-def test_the_band_keeps_to_what_can_be():
+def test_the_band_stays_within_the_possible_range():
     curve = discovery_curve(*binormal(np.random.default_rng(1), 20, 3000), 0.01, n_rows=1000, n_boot=100)
     known = np.isfinite(curve.found)
     assert (curve.high[known] <= curve.ideal[known] + 1e-9).all()
@@ -145,7 +145,7 @@ def test_band_and_half_cover(views):
     assert (covered >= 134).all(), covered
 
 
-def test_rows_given_several_times_as_groups_tell_nothing_new():
+def test_repeated_rows_in_groups_change_nothing():
     y, score = binormal(np.random.default_rng(3), 30, 500)
     once = discovery_curve(y, score, 1e-3, n_boot=100)
     groups = np.repeat(np.arange(len(y)), 3)
@@ -160,7 +160,7 @@ def test_rows_given_several_times_as_groups_tell_nothing_new():
     assert ignored.half.high - ignored.half.low < 0.8 * (once.half.high - once.half.low)
 
 
-def test_it_is_seeded_and_does_not_care_for_the_names_of_groups():
+def test_curve_is_seeded_and_ignores_group_names():
     y, score = binormal(np.random.default_rng(4), 40, 400)
     groups = np.arange(440) // 2
     first = discovery_curve(y, score, 0.01, groups, n_boot=50)
@@ -181,13 +181,13 @@ def test_one_class_has_no_curve(y, note):
     assert curve.at(500) == curve.half or np.isnan(curve.at(500).value)
 
 
-def test_one_group_of_positives_alone():
+def test_a_single_group_with_positives():
     # Every draw of groups contains both classes, or here the only group, which has both.
     curve = discovery_curve([1, 0, 1], [3, 2, 1], 0.1, [0, 0, 0], n_rows=100, n_boot=10)
     assert np.isfinite(curve.found[-1])
 
 
-def test_costs_are_what_the_caller_says():
+def test_costs_follow_from_the_parameters():
     y, score = binormal(np.random.default_rng(5), 100, 5000)
     curve = discovery_curve(y, score, 1e-3, n_boot=100)
     cost = curve.cost(7200, seconds_per_cutout=2, hours_per_follow_up=0.5, cost_per_hour=1000)
@@ -206,7 +206,7 @@ def test_costs_are_what_the_caller_says():
 
 
 @pytest.mark.parametrize("reviewed", [-1, 100_001, np.nan, "all"])
-def test_places_that_are_not_in_the_list_are_refused(reviewed):
+def test_positions_outside_the_list_are_refused(reviewed):
     curve = discovery_curve([0, 1, 0], [1, 2, 3], 0.01, n_boot=5)
     with pytest.raises(
         ValueError, match="'reviewed' parameter must be a number from 0 to 100000, the length of the list"
@@ -226,6 +226,6 @@ def test_places_that_are_not_in_the_list_are_refused(reviewed):
         ({"score": [1, np.nan]}, "'score' parameter must not contain NaN"),
     ],
 )
-def test_wrong_input_is_refused(options, message):
+def test_invalid_input_is_refused(options, message):
     with pytest.raises(ValueError, match=message):
         discovery_curve(**{"y": [0, 1], "score": [1, 2], "prevalence": 0.1} | options)

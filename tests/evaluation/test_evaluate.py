@@ -48,7 +48,7 @@ def found(rows):
     return result
 
 
-def test_numbers_are_those_of_the_functions(rows, found):
+def test_numbers_match_the_functions(rows, found):
     y, score, p, *_ = rows
     groups = np.arange(1650) // 2
     options = {"n_boot": DRAWS, "random_state": 3}
@@ -64,14 +64,14 @@ def test_numbers_are_those_of_the_functions(rows, found):
     assert (found.n_rows, found.n_positive, found.n_groups) == (1650, 150, 825)
 
 
-def test_a_control_that_knows_something_is_beside_the_model_and_nothing_on_matched_rows(found):
+def test_an_informative_control_is_reported_and_fails_on_matched_rows(found):
     alone = found.controls["size"]["AUROC"]
     assert alone.low > 0.6 and alone.high < found.controls["model"]["AUROC"].low
     assert found.matched_metrics["size"]["AUROC"].value == pytest.approx(0.5, abs=0.06)
     assert found.matched_metrics["model"]["AUROC"].value > 0.85
 
 
-def test_strata_that_lenses_alone_have_are_held_against_all_negatives(found):
+def test_strata_of_lenses_only_are_compared_with_all_negatives(found):
     radius, survey = found.strata["radius"], found.strata["survey"]
     assert set(radius["against"]) == {"all"} and set(survey[survey["stratum"] == "des"]["against"]) == {"own"}
     assert radius["stratum"].unique().tolist() == ["all", "10 to 15", "15 to 25", "25 and over", "none"]
@@ -91,6 +91,6 @@ def test_strata_that_lenses_alone_have_are_held_against_all_negatives(found):
         ({"prevalence": 1.0}, "'prevalence' parameter must be a number between 0 and 1"),
     ],
 )
-def test_what_is_refused(rows, changed, words):
+def test_invalid_arguments_are_refused(rows, changed, words):
     with pytest.raises(ValueError, match=words):
         evaluate(**{"y": rows[0], "score": rows[1], "prevalence": 0.01, "n_boot": DRAWS, **changed})

@@ -43,7 +43,7 @@ def test_positives_that_tie_with_the_next_negative_do_not_pass():
 
 @settings(deadline=None, derandomize=True)
 @given(BOTH_CLASSES, st.integers(0, 5), st.randoms(use_true_random=False))
-def test_it_is_the_roc_curve_and_only_the_order_of_scores_counts(rows, n, random):
+def test_matches_the_roc_curve_and_depends_only_on_the_order_of_scores(rows, n, random):
     y, score = np.array(rows).T
     found = tpr_at_false_positives(y, score, n)
     n_negative = int((y == 0).sum())
@@ -67,7 +67,7 @@ def test_it_is_the_roc_curve_and_only_the_order_of_scores_counts(rows, n, random
         ([1, 0], 1, "not resolvable with 1 negative"),
     ],
 )
-def test_where_nothing_sets_the_threshold_there_is_no_answer(y, n, note):
+def test_an_undefined_threshold_gives_no_value(y, n, note):
     found = tpr_at_false_positives(y, np.arange(len(y)), n)
     assert np.isnan(found[:3]).all()
     assert found.note == note
@@ -84,13 +84,13 @@ def test_where_nothing_sets_the_threshold_there_is_no_answer(y, n, note):
         ([0, 1], [1, 2], True, "'n' parameter must be an integer of at least 0. Got True instead"),
     ],
 )
-def test_wrong_input_is_refused(y, score, n, message):
+def test_invalid_input_is_refused(y, score, n, message):
     with pytest.raises(ValueError, match=message):
         tpr_at_false_positives(y, score, n)
 
 
 @pytest.mark.parametrize("metric", [lambda *a, **k: tpr_at_fpr(*a, 0.05, **k), tpr_at_false_positives])
-def test_groups_change_the_interval_and_not_the_value(metric):
+def test_groups_change_the_interval_but_not_the_value(metric):
     y, score, groups = grouped_rows(np.random.default_rng(0), 90, 8, 2.0)
     alone, grouped = metric(y, score), metric(y, score, groups=groups)
     assert grouped.value == alone.value
@@ -100,7 +100,7 @@ def test_groups_change_the_interval_and_not_the_value(metric):
     assert metric(y, score, groups=groups, random_state=1) != grouped
 
 
-def test_grouped_draws_set_the_threshold_anew():
+def test_grouped_draws_set_the_threshold_again():
     # The expected interval: groups are drawn as blocks of rows, and the metric is computed on the drawn rows.
     y, score, groups = grouped_rows(np.random.default_rng(4), 12, 5, 1.0)
     seeded = np.random.default_rng(7)
@@ -114,7 +114,7 @@ def test_grouped_draws_set_the_threshold_anew():
     np.testing.assert_allclose(found[1:3], np.quantile(drawn, [0.025, 0.975]), rtol=1e-12)
 
 
-def test_without_spread_the_groups_are_counted():
+def test_without_spread_the_interval_uses_the_number_of_groups():
     y = np.repeat([1, 0], [10, 90])
     groups = np.arange(100) // 5
     assert tpr_at_fpr(y, y, 0.1, groups)[:3] == (1.0, *wilson(2, 2))
@@ -123,7 +123,7 @@ def test_without_spread_the_groups_are_counted():
 
 
 @pytest.mark.slow
-def test_grouped_interval_covers_where_rows_hang_together_and_wilsons_does_not():
+def test_grouped_interval_covers_for_correlated_rows_and_wilson_does_not():
     truth = norm.sf(norm.isf(0.1) - 2.0 / np.sqrt(1.01))
     rng = np.random.default_rng(2)
     covered = {"grouped": 0, "independent": 0}

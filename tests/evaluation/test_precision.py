@@ -30,7 +30,7 @@ def true_average_precision(prevalence, shift):
 
 @settings(deadline=None, derandomize=True)
 @given(BOTH_CLASSES)
-def test_value_is_that_of_scikit_learn(rows):
+def test_value_matches_scikit_learn(rows):
     y, score = np.array(rows).T
     found = average_precision(y, score, n_boot=5)
     assert found.value == pytest.approx(average_precision_score(y, score), abs=1e-12)
@@ -53,7 +53,7 @@ def test_a_prevalence_weighs_the_negatives(rows, prevalence):
 
 @settings(deadline=None, derandomize=True)
 @given(BOTH_CLASSES, st.sampled_from([None, 0.5]), st.randoms(use_true_random=False))
-def test_only_the_order_of_scores_counts_and_not_that_of_rows(rows, prevalence, random):
+def test_value_depends_on_the_order_of_scores_but_not_of_rows(rows, prevalence, random):
     y, score = np.array(rows).T
     found = average_precision(y, score, prevalence, n_boot=20)
     np.testing.assert_equal(average_precision(y, np.exp(score) - 7.0, prevalence, n_boot=20), found)
@@ -68,14 +68,14 @@ def test_by_hand_at_a_prevalence():
     assert found.value == pytest.approx(0.5 * 1.0 + 0.5 * 1.0 / (1.0 + 3.0 / 4.0))
 
 
-def test_one_negative_that_outweighs_all_positives_is_said_to_be_too_much():
+def test_a_negative_that_outweighs_all_positives_is_not_resolvable():
     y, score = normal_rows(np.random.default_rng(0), 20, 998, 2.0)
     assert average_precision(y, score, 1e-3).note == "not resolvable with 998 negatives"
     y, score = normal_rows(np.random.default_rng(0), 20, 999, 2.0)
     assert average_precision(y, score, 1e-3, n_boot=5).note == ""
 
 
-def test_perfect_separation_is_not_taken_for_a_rate_of_zero():
+def test_perfect_separation_does_not_imply_a_rate_of_zero():
     # None of 2000 negatives passes: the rate is below 3.7 / 2000 in 97.5 % of cases, a lot at a prevalence of 1e-3.
     y = np.repeat([1, 0], [100, 2000])
     found = average_precision(y, y, 1e-3)
@@ -98,7 +98,7 @@ def test_groups_widen_the_interval():
     ("n_positive", "n_negative", "prevalence", "shift"),
     [(100, 2000, 1e-3, 2.0), (100, 2000, 1e-3, 3.5), (200, 4000, 1e-2, 2.5), (150, 1500, 1 / 11, 2.0)],
 )
-def test_intervals_cover_also_where_negatives_are_few(n_positive, n_negative, prevalence, shift):
+def test_intervals_cover_with_few_negatives(n_positive, n_negative, prevalence, shift):
     truth = true_average_precision(prevalence, shift)
     rng = np.random.default_rng(3)
     covered = 0
@@ -109,7 +109,7 @@ def test_intervals_cover_also_where_negatives_are_few(n_positive, n_negative, pr
     assert covered >= 71
 
 
-def test_required_fpr_is_bayes_rule():
+def test_required_fpr_follows_from_bayes_rule():
     assert required_fpr(0.5, 1.0, 0.5) == pytest.approx(1.0)
     for precision, tpr, prevalence in [(0.5, 0.5, 1e-3), (0.9, 0.1, 0.02), (0.3, 1, 0.2)]:
         fpr = required_fpr(precision, tpr, prevalence)
@@ -119,23 +119,23 @@ def test_required_fpr_is_bayes_rule():
 
 
 @pytest.mark.parametrize("tpr", [0, 1.01, -1, np.nan, "all", None])
-def test_required_fpr_refuses_what_is_no_rate(tpr):
+def test_required_fpr_refuses_an_invalid_tpr(tpr):
     with pytest.raises(ValueError, match=r"'tpr' parameter must be a number above 0 and at most 1\. Got "):
         required_fpr(0.5, tpr, 0.1)
 
 
 @pytest.mark.parametrize("name", ["precision", "prevalence"])
-@pytest.mark.parametrize("share", [0, 1, np.nan, "half"])
-def test_shares_at_or_beyond_the_ends_are_refused(name, share):
-    shares = {"precision": 0.5, "prevalence": 0.1, name: share}
+@pytest.mark.parametrize("fraction", [0, 1, np.nan, "half"])
+def test_fractions_outside_the_open_interval_are_refused(name, fraction):
+    fractions = {"precision": 0.5, "prevalence": 0.1, name: fraction}
     message = rf"'{name}' parameter must be a number between 0 and 1 \(exclusive\). Got "
     with pytest.raises(ValueError, match=message):
-        required_fpr(tpr=0.5, **shares)
+        required_fpr(tpr=0.5, **fractions)
     with pytest.raises(ValueError, match=message):
-        tpr_at_precision([0, 1], [1, 2], **shares)
+        tpr_at_precision([0, 1], [1, 2], **fractions)
     if name == "prevalence":
         with pytest.raises(ValueError, match=message):
-            average_precision([0, 1], [1, 2], share)
+            average_precision([0, 1], [1, 2], fraction)
 
 
 def test_tpr_at_precision_by_hand():
@@ -198,7 +198,7 @@ def test_one_class_has_no_precision(y, note):
         ([1, 2], {"n_boot": 0}, "'n_boot' parameter must be an integer of at least 1. Got 0 instead"),
     ],
 )
-def test_wrong_input_is_refused(score, options, message):
+def test_invalid_input_is_refused(score, options, message):
     with pytest.raises(ValueError, match=message):
         average_precision([0, 1], score, **options)
     with pytest.raises(ValueError, match=message):

@@ -24,7 +24,7 @@ def calibrated(rng, n, power=1.0):
 
 @settings(deadline=None, derandomize=True)
 @given(ROWS, st.randoms(use_true_random=False))
-def test_values_are_those_of_scikit_learn_whatever_the_order(rows, random):
+def test_values_match_scikit_learn_in_any_order(rows, random):
     y, p = np.array(rows).T
     weight = np.where(y == 1, 0.2 / y.sum(), 0.8 / (1 - y).sum())
     expected = {
@@ -76,7 +76,7 @@ def test_groups_widen_the_interval(metric):
         assert 1.8 < (grouped.high - grouped.low) / (alone.high - alone.low) < 3.2
 
 
-def test_without_spread():
+def test_intervals_without_spread():
     assert brier_score([0, 1], [0.0, 1.0])[:3] == (0.0, *wilson(0, 1))
     assert brier_score([0, 0, 1, 1], [0.5] * 4)[:3] == (0.25, *wilson(0.5, 2))
     assert brier_score([0, 0, 1, 1], [0.5] * 4, groups=[0, 1, 2, 3])[:3] == (0.25, *wilson(0.5, 2))
@@ -85,7 +85,7 @@ def test_without_spread():
     assert log_loss([0, 1], [0.0, 1.0])[:3] == (0.0, 0.0, np.inf)
 
 
-def test_log_loss_is_infinite_and_says_so():
+def test_infinite_log_loss_has_a_note():
     found = log_loss([0, 1, 1], [1.0, 0.0, 0.5])
     assert found[:3] == (np.inf, np.inf, np.inf)
     assert found.note == "infinite: 2 rows have a probability of 0 for their label"
@@ -104,7 +104,7 @@ def test_no_rows_and_one_class():
 
 @settings(deadline=None, derandomize=True, max_examples=40)
 @given(ROWS, st.integers(1, 8))
-def test_calibration_error_is_the_expected_one(rows, n_bins):
+def test_calibration_error_matches_expected_calibration_error(rows, n_bins):
     y, p = np.array(rows).T
     p = p.round(1)
     found = calibration_error(y, p, n_bins=n_bins, n_boot=20)
@@ -127,7 +127,7 @@ def test_interval_of_the_calibration_error_covers_the_error_without_noise(power)
     assert above > 60
 
 
-def test_noise_alone_is_not_taken_for_an_error():
+def test_noise_is_not_reported_as_a_calibration_error():
     found = calibration_error(*calibrated(np.random.default_rng(3), 3000))
     assert found.low < 0.005 < found.value
 
@@ -144,12 +144,12 @@ def test_noise_alone_is_not_taken_for_an_error():
         ([0, 1], [0.5, 0.5], {"n_boot": 0}, "'n_boot' parameter must be an integer of at least 1. Got 0 instead"),
     ],
 )
-def test_wrong_input_is_refused(metric, y, p, options, message):
+def test_invalid_input_is_refused(metric, y, p, options, message):
     with pytest.raises(ValueError, match=message):
         metric(y, p, **options)
 
 
-def test_more_wrong_input_is_refused():
+def test_invalid_prevalence_and_n_bins_are_refused():
     with pytest.raises(ValueError, match=r"'prevalence' parameter must be .* Got 0 instead"):
         brier_score([0, 1], [0.5, 0.5], 0)
     with pytest.raises(ValueError, match=r"'n_bins' parameter must be an integer of at least 1. Got 0 instead"):

@@ -15,29 +15,29 @@ def sample(n_positive=60, n_negative=600, seed=0):
     return rng, y, rng.normal(size=len(y)) + 1.5 * y
 
 
-def only(table, stratum):
+def only_row(table, stratum):
     (row,) = table[table["stratum"] == stratum].to_dict("records")
     return row
 
 
-def test_names_are_held_against_their_own_negatives():
+def test_names_are_compared_with_their_own_negatives():
     rng, y, score = sample()
     strata = rng.choice(["deep", "wide"], size=len(y))
     table = stratified(auroc, y, score, strata)
     assert list(table.columns) == COLUMNS
     assert table["stratum"].tolist() == ["all", "deep", "wide"]
     for name in ("deep", "wide"):
-        row = only(table, name)
+        row = only_row(table, name)
         expected = auroc(y[strata == name], score[strata == name])
         assert (row["value"], row["low"], row["high"]) == pytest.approx(expected[:3])
         assert row["n_positive"] == y[strata == name].sum()
         assert row["n_negative"] == (1 - y)[strata == name].sum()
         assert (row["against"], row["metric"], row["note"]) == ("own", "auroc", "")
-    assert only(table, "all")["value"] == auroc(y, score).value
+    assert only_row(table, "all")["value"] == auroc(y, score).value
 
 
 @pytest.mark.parametrize("as_names", [False, True])
-def test_what_only_positives_have_is_held_against_all_negatives(as_names):
+def test_strata_of_positives_only_are_compared_with_all_negatives(as_names):
     rng, y, score = sample()
     radius = np.where(y == 1, rng.uniform(10, 30, len(y)), np.nan)
     if as_names:
@@ -47,13 +47,13 @@ def test_what_only_positives_have_is_held_against_all_negatives(as_names):
         table, names = stratified(auroc, y, score, radius, edges=[10, 20, 30]), ("10 to 20", "20 to 30")
     for name, inside in zip(names, (radius < 20, radius >= 20), strict=True):
         rows = inside | (y == 0)
-        row = only(table, name)
+        row = only_row(table, name)
         assert row["value"] == pytest.approx(auroc(y[rows], score[rows]).value)
         assert (row["n_negative"], row["against"]) == (600, "all")
     assert "none" not in set(table["stratum"])
 
 
-def test_strata_have_their_lower_edge_and_the_last_its_upper_one():
+def test_strata_include_their_lower_edge_and_the_last_its_upper_edge():
     y = np.array([1] * 6 + [0] * 6)
     seeing = np.tile([0.5, 0.99, 1.0, 1.5, 2.0, 2.01], 2)
     table = stratified(auroc, y, np.arange(12.0), seeing, edges=[0.5, 1.0, 2.0], min_positives=1, min_negatives=1)
@@ -63,16 +63,16 @@ def test_strata_have_their_lower_edge_and_the_last_its_upper_one():
         ["1 to 2", 3, 3],
         ["none", 1, 1],
     ]
-    assert only(table, "none")["note"] == "n = 1 positive and 1 negative, in no stratum"
+    assert only_row(table, "none")["note"] == "n = 1 positive and 1 negative, in no stratum"
 
 
-def test_negatives_known_beyond_the_edges_are_known():
+def test_negatives_beyond_the_edges_count_as_known():
     # The stratum then has no negatives, and must not be compared with negatives of other seeing.
     y = np.repeat([1, 0], 50)
     seeing = np.repeat([0.7, 3.0], 50)
     table = stratified(auroc, y, np.arange(100.0), seeing, edges=[0.5, 1.0])
-    assert (only(table, "0.5 to 1")["against"], only(table, "0.5 to 1")["n_negative"]) == ("own", 0)
-    assert only(table, "0.5 to 1")["note"] == "n = 0 negatives, not shown"
+    assert (only_row(table, "0.5 to 1")["against"], only_row(table, "0.5 to 1")["n_negative"]) == ("own", 0)
+    assert only_row(table, "0.5 to 1")["note"] == "n = 0 negatives, not shown"
 
 
 def test_small_neighbours_are_merged():
@@ -82,14 +82,14 @@ def test_small_neighbours_are_merged():
     table = stratified(auroc, y, score, radius, edges=[10, 15, 25, 30, 50], min_positives=10)
     # The stratum of 4 is merged with its smaller neighbour of 9; then the stratum of 7 is merged with these 13.
     assert table["stratum"].tolist() == ["all", "10 to 15", "15 to 50"]
-    row = only(table, "15 to 50")
+    row = only_row(table, "15 to 50")
     assert row["n_positive"] == 20
     assert row["note"] == "merged: 15 to 25, 25 to 30, 30 to 50"
     alone = stratified(auroc, y[20:24], score[20:24], radius[20:24], edges=[10, 15, 25])
-    assert only(alone, "10 to 25")["note"] == "merged: 10 to 15, 15 to 25; n = 4 positives, not shown"
+    assert only_row(alone, "10 to 25")["note"] == "merged: 10 to 15, 15 to 25; n = 4 positives, not shown"
 
 
-def test_too_few_negatives_of_its_own_are_too_few():
+def test_strata_with_too_few_negatives_are_merged():
     y = np.tile([1, 0, 0], 60)
     seeing = np.repeat([0.6, 0.8, 1.2], [30, 60, 90])
     table = stratified(auroc, y, np.arange(180.0), seeing, edges=[0.5, 0.7, 1.0, 1.5], min_negatives=60)
@@ -108,13 +108,13 @@ def test_names_too_small_are_marked_and_not_measured():
         return Estimate(0.5, 0.4, 0.6)
 
     table = stratified({"m": metric}, y, np.arange(330.0), strata, min_negatives=10)
-    assert only(table, "few")["note"] == "n = 6 positives, not shown"
-    assert np.isnan(only(table, "few")["value"])
-    assert only(table, "none")["note"] == "n = 1 positive, in no stratum"
+    assert only_row(table, "few")["note"] == "n = 6 positives, not shown"
+    assert np.isnan(only_row(table, "few")["value"])
+    assert only_row(table, "none")["note"] == "n = 1 positive, in no stratum"
     assert calls == [330, 23 + 230]
 
 
-def test_a_metric_says_why_it_has_no_value():
+def test_a_metric_without_a_value_has_a_note():
     _, y, score = sample(60, 150)
     table = stratified({"TPR": lambda *rows: tpr_at_fpr(*rows, 0.01)}, y, score, np.arange(210) % 2, min_negatives=50)
     assert table["note"].tolist() == ["", *["not resolvable with 75 negatives"] * 2]
@@ -143,7 +143,7 @@ def test_groups_and_several_metrics():
         ({"min_positives": 0}, "'min_positives' parameter must be an integer of at least 1. Got 0 instead"),
     ],
 )
-def test_wrong_input_is_refused(options, message):
+def test_invalid_input_is_refused(options, message):
     with pytest.raises(ValueError, match=message):
         stratified(**{"metrics": auroc, "y": [0, 1], "score": [1, 2], "strata": ["a", "b"]} | options)
 
@@ -160,6 +160,6 @@ def test_cross_table_is_square():
         cross_table({})
 
 
-def test_names_that_would_end_a_cell_are_escaped():
+def test_separators_in_names_are_escaped():
     lines = str(cross_table({"a|b": {"c": Estimate(0.5, 0.4, 0.6)}})).splitlines()
     assert lines[2] == "| a\\|b                   | not measured | 0.500 [0.400, 0.600] |"

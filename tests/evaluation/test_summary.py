@@ -28,7 +28,7 @@ def rows(n=1200, shift=2.0):
 
 
 @pytest.mark.parametrize("grouped", [False, True])
-def test_every_measure_is_that_of_its_function(grouped):
+def test_every_measure_matches_its_function(grouped):
     y, score, groups, p = rows()
     options = {"groups": groups if grouped else None, "n_boot": 60, "random_state": 3}
     found = evaluate_ranking(y, score, prevalence=0.02, p=p, ks=[50], **options)
@@ -58,7 +58,7 @@ def test_every_measure_is_that_of_its_function(grouped):
     assert not np.isnan(found["TPR10"].low)
 
 
-def test_without_prevalence_and_probabilities_there_are_none_of_theirs():
+def test_without_prevalence_and_probabilities_their_measures_are_omitted():
     y, score, _, _ = rows()
     assert list(evaluate_ranking(y, score, n_boot=5)) == [
         "TPR at FPR 1e-4",
@@ -78,7 +78,7 @@ def test_without_prevalence_and_probabilities_there_are_none_of_theirs():
 
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("y", [[], [0, 0, 0], [1, 1, 1]])
-def test_where_rows_are_missing_every_measure_says_so(y):
+def test_missing_classes_are_noted_in_every_measure(y):
     found = evaluate_ranking(y, np.arange(len(y)), np.arange(len(y)), 1e-3, np.full(len(y), 0.5))
     ranking = [
         estimate for name, estimate in found.items() if name not in ("Brier score", "log loss", "calibration error")
@@ -87,11 +87,11 @@ def test_where_rows_are_missing_every_measure_says_so(y):
     assert np.isnan(found["Brier score"].value) == (not y)
 
 
-def test_lists_longer_than_the_rows_are_said_to_be():
+def test_lists_longer_than_the_rows_have_a_note():
     assert evaluate_ranking([0, 1], [1, 2], n_boot=5)["precision at 100"].note == "not resolvable with 2 rows"
 
 
-def test_twenty_thousand_rows_take_seconds():
+def test_twenty_thousand_rows_are_fast():
     y, score, groups, p = rows(20_000)
     evaluate_ranking(y, score, groups, 1e-2, p, n_boot=2)
     start = time.process_time()
@@ -114,6 +114,6 @@ def test_twenty_thousand_rows_take_seconds():
         ),
     ],
 )
-def test_wrong_input_is_refused(options, message):
+def test_invalid_input_is_refused(options, message):
     with pytest.raises(ValueError, match=message):
         evaluate_ranking([0, 1], [1, 2], **options)

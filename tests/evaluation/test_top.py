@@ -22,7 +22,7 @@ def test_list_by_hand():
     assert recall_at_k(y, score, 6) == (1.0, *wilson(3, 3), "")
 
 
-def test_ties_are_the_mean_over_all_ways_to_draw_them():
+def test_ties_give_the_mean_over_all_orders():
     # The list takes the first row and two of four tied rows; one of the four is positive.
     y, score = np.array([1, 0, 0, 1, 0, 1]), np.array([9, 5, 5, 5, 5, 1])
     found = [1 + y[list(pair)].sum() for pair in itertools.combinations(range(1, 5), 2)]
@@ -35,7 +35,7 @@ def test_ties_are_the_mean_over_all_ways_to_draw_them():
 
 @settings(deadline=None, derandomize=True)
 @given(ROWS, st.integers(1, 30), st.randoms(use_true_random=False))
-def test_only_the_order_of_scores_counts_and_not_that_of_rows(rows, k, random):
+def test_value_depends_on_the_order_of_scores_but_not_of_rows(rows, k, random):
     y, score = np.array(rows).T
     k = min(k, len(y))
     found = precision_at_k(y, score, k)
@@ -51,7 +51,7 @@ def test_only_the_order_of_scores_counts_and_not_that_of_rows(rows, k, random):
 
 @settings(deadline=None, derandomize=True)
 @given(ROWS.filter(lambda rows: len({label for label, _ in rows}) == 2), st.integers(1, 30))
-def test_the_prevalence_of_the_rows_changes_no_value(rows, k):
+def test_values_do_not_depend_on_the_prevalence_of_the_rows(rows, k):
     y, score = np.array(rows).T
     k = min(k, len(y))
     for metric in (precision_at_k, recall_at_k):
@@ -70,7 +70,7 @@ def test_list_at_a_prevalence_by_hand():
     assert recall_at_k(y, score, 10, 0.2, out_of=100).note == "not resolvable with 4 negatives"
 
 
-def test_only_the_share_of_the_list_matters():
+def test_only_the_fraction_of_the_list_matters():
     rng = np.random.default_rng(0)
     y = (rng.random(500) < 0.2).astype(int)
     score = rng.normal(size=500) + y
@@ -101,7 +101,7 @@ def test_intervals_cover():
     assert (covered >= 70).all()
 
 
-def test_groups_count_and_not_their_rows():
+def test_intervals_depend_on_groups_not_on_their_rows():
     rng = np.random.default_rng(2)
     y = np.repeat(np.arange(150) % 5 == 0, 6).astype(int)
     score = np.repeat(rng.normal(size=150), 6) + 1.5 * y
@@ -138,6 +138,6 @@ def test_missing_classes_and_rows(metric):
         (1, {"groups": [1, None]}, "'groups' parameter must have a group for each row; .* Got none in 1 of 2 rows"),
     ],
 )
-def test_wrong_input_is_refused(metric, k, options, message):
+def test_invalid_input_is_refused(metric, k, options, message):
     with pytest.raises(ValueError, match=message):
         metric([0, 1], [1, 2], k, **options)

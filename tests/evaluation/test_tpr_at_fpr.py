@@ -18,7 +18,7 @@ from gridlens.evaluation import tpr_at_fpr
     st.floats(0.01, 0.99),
 )
 @example([(0, score) for score in range(100)] + [(1, 72), (1, 70), (1, 71)], 0.29)
-def test_it_is_the_highest_point_of_the_roc_curve_up_to_the_rate(rows, fpr):
+def test_value_is_the_highest_point_of_the_roc_curve_up_to_the_rate(rows, fpr):
     y, score = np.array(rows).T
     found = tpr_at_fpr(y, score, fpr)
     n_negative = int((y == 0).sum())
@@ -30,7 +30,7 @@ def test_it_is_the_highest_point_of_the_roc_curve_up_to_the_rate(rows, fpr):
 
 
 @pytest.mark.parametrize("n", [100, 200, 300, 1000, 7000])
-def test_rates_that_are_whole_numbers_of_negatives_lose_none_to_rounding(n):
+def test_whole_numbers_of_negatives_are_exact_despite_rounding(n):
     y = np.repeat([0, 1], n)
     score = np.tile(np.arange(n, dtype=float), 2) + np.repeat([0.0, 0.5], n)
     for k in range(1, n, max(1, n // 100)):
@@ -53,7 +53,7 @@ def test_constant_score_finds_nothing():
     assert found[:3] == (0.0, *wilson(0, 20))
 
 
-def test_interval_is_wilsons():
+def test_interval_matches_wilson():
     rng = np.random.default_rng(0)
     y = np.repeat([0, 1], [500, 40])
     found = tpr_at_fpr(y, rng.normal(size=540) + 2 * y, 0.05)
@@ -61,7 +61,7 @@ def test_interval_is_wilsons():
     assert 0.3 < found.value < 0.95
 
 
-def test_interval_covers_where_negatives_abound():
+def test_interval_covers_with_many_negatives():
     # With 5000 negatives, the threshold hardly varies between draws; the truth follows from the tails of the normals.
     rng = np.random.default_rng(1)
     y = np.repeat([0, 1], [5000, 50])
@@ -83,24 +83,24 @@ def test_interval_covers_where_negatives_abound():
         (0, 0, 0.1, "not resolvable with 0 negatives"),
     ],
 )
-def test_too_few_rows_are_said_to_be(n_positive, n_negative, fpr, note):
+def test_too_few_rows_have_a_note(n_positive, n_negative, fpr, note):
     y = np.repeat([1, 0], [n_positive, n_negative])
     found = tpr_at_fpr(y, np.arange(len(y)), fpr)
     assert np.isnan(found[:3]).all()
     assert found.note == str(found) == note
 
 
-def test_just_enough_negatives_are_enough():
+def test_the_minimum_number_of_negatives_suffices():
     y = np.repeat([1, 0], [5, 1000])
     assert tpr_at_fpr(y, np.arange(1005)[::-1], 1e-3).value == 1.0
 
 
 @pytest.mark.parametrize("fpr", [0, 1, -0.1, np.nan, "low"])
-def test_rates_at_or_beyond_the_ends_are_refused(fpr):
+def test_rates_outside_the_open_interval_are_refused(fpr):
     with pytest.raises(ValueError, match=r"'fpr' parameter must be a number between 0 and 1 \(exclusive\)\. Got "):
         tpr_at_fpr([0, 1], [1, 2], fpr)
 
 
-def test_wrong_input_is_refused():
+def test_invalid_input_is_refused():
     with pytest.raises(ValueError, match=r"'score' parameter must not contain NaN; .* Got NaN in 2 of 3 rows instead"):
         tpr_at_fpr([0, 1, 1], [np.nan, 2, np.nan], 0.1)

@@ -69,7 +69,7 @@ def rows(n=600, seed=0):
 
 
 @pytest.mark.parametrize("name", MEASURES)
-def test_a_weight_of_two_is_the_row_twice(name):
+def test_a_weight_of_two_equals_a_repeated_row(name):
     y, p, _ = rows()
     weight = 1 + np.arange(600) % 2
     twice = np.repeat(np.arange(600), weight)
@@ -79,7 +79,7 @@ def test_a_weight_of_two_is_the_row_twice(name):
 
 @pytest.mark.parametrize("name", MEASURES)
 @pytest.mark.parametrize("grouped", [False, True])
-def test_rows_of_no_weight_are_left_out_and_scale_is_none(name, grouped):
+def test_zero_weights_are_ignored_and_scaling_changes_nothing(name, grouped):
     y, p, weight = rows()
     groups = np.arange(600) // 3 if grouped else None
     weight[::4] = 0.0
@@ -100,7 +100,7 @@ def test_equal_weights_change_no_value(name):
     assert measure(y, p, None, np.ones(600))[0] == pytest.approx(measure(y, p, None, None)[0], rel=1e-12)
 
 
-def test_values_are_those_of_scikit_learn():
+def test_values_match_scikit_learn():
     y, p, weight = rows()
     assert auroc(y, p, None, weight).value == pytest.approx(roc_auc_score(y, p, sample_weight=weight))
     expected = average_precision_score(y, p, sample_weight=weight)
@@ -114,7 +114,7 @@ def test_values_are_those_of_scikit_learn():
     np.testing.assert_allclose(positives / positives[-1], tpr)
 
 
-def test_delong_is_that_of_placements_by_hand():
+def test_delong_matches_placements_by_hand():
     y, p, weight = rows(80)
     found = auroc(y, p, None, weight)
     (a, v), (b, w) = ((p[y == one], weight[y == one]) for one in (1, 0))
@@ -158,7 +158,7 @@ def test_one_class_and_few_rows_have_wide_intervals():
     assert math.isnan(auroc([1, 1], [1, 2], None, [1, 2]).value)
 
 
-def test_what_heavy_rows_leave_unresolved():
+def test_heavy_rows_can_make_metrics_unresolvable():
     rng = np.random.default_rng(0)
     y = np.repeat([1, 0], [100, 900])
     score = rng.normal(size=1000) + 3 * y
@@ -174,7 +174,7 @@ def test_what_heavy_rows_leave_unresolved():
     assert tpr_at_fpr(y, score, 0.1, None, np.where(y == 1, 0.0, 1.0)).note == "not resolvable with 0 positives"
 
 
-def test_metrics_of_the_user_get_the_weights_of_the_drawn_rows():
+def test_user_metrics_get_the_weights_of_the_drawn_rows():
     y, p, weight = rows(60)
 
     def mean(labels, score, sample_weight):
@@ -212,7 +212,7 @@ def test_conformal_p_values_by_hand():
         ([1, 1], [1.0, 2.0], "Got 2, 0 of them invalid, instead"),
     ],
 )
-def test_bad_weights_of_test_rows(weight, own, message):
+def test_invalid_weights_of_test_rows_are_refused(weight, own, message):
     with pytest.raises(ValueError, match=message):
         conformal_selection([0, 1], [1.0, 2.0], [3.0], 0.1, None, weight, test_weight=own)
 
@@ -230,7 +230,7 @@ def test_controls_learn_from_weighted_rows():
     assert heavy.mean() > 3 * control_score({"x": x}, y).mean()
 
 
-def test_summary_is_that_of_the_functions():
+def test_summary_matches_the_functions():
     y, p, weight = rows()
     found = evaluate_ranking(y, p, None, 0.05, p, weight, ks=[50], n_boot=30)
     assert found["AUROC"] == auroc(y, p, None, weight)
@@ -241,7 +241,7 @@ def test_summary_is_that_of_the_functions():
     assert found["calibration error"] == calibration_error(y, p, None, weight, n_boot=30)
 
 
-def test_evaluation_is_that_of_the_rows_to_choose_from():
+def test_evaluation_uses_the_weights_and_drops_rows_of_zero_weight():
     y, p, weight = rows()
     weight[:30] = 0.0
     column = np.random.default_rng(1).normal(size=600) + y
@@ -275,7 +275,7 @@ def test_evaluation_is_that_of_the_rows_to_choose_from():
 
 @pytest.mark.parametrize("weight", [[1, -1, 1, 1], [1, np.nan, 1, 1], [np.inf, 1, 1, 1], [0, 0, 0, 0], [1, 1, 1]])
 @pytest.mark.parametrize("name", MEASURES)
-def test_bad_weights(name, weight):
+def test_invalid_weights_are_refused(name, weight):
     with pytest.raises(ValueError, match="The 'sample_weight' parameter must be"):
         MEASURES[name](np.array([0, 1, 0, 1]), np.array([0.1, 0.7, 0.3, 0.4]), None, weight)
 
@@ -291,7 +291,7 @@ def full_set(rng, n=20_000):
 
 
 @pytest.mark.slow
-def test_intervals_hold_the_values_of_the_full_set():
+def test_intervals_contain_the_values_of_the_full_set():
     measures = {
         "AUROC": lambda y, p, w, draws: auroc(y, p, None, w),
         "TPR at FPR": lambda y, p, w, draws: tpr_at_fpr(y, p, 0.01, None, w, n_boot=draws),
