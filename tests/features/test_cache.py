@@ -11,8 +11,7 @@ import pytest
 
 from gridlens.cutouts import ReadFailure
 from gridlens.errors import GridlensError
-from gridlens.features import FEATURE_NAMES, FeatureCache, FeatureCacheWriter, Measured
-from gridlens.features import _cache as room
+from gridlens.features import FEATURE_NAMES, FeatureCache, FeatureCacheWriter, Measured, _cache
 from gridlens.features._cache import is_feature_cache
 
 
@@ -58,7 +57,7 @@ def assert_same(a, b):
 
 @pytest.fixture
 def small_groups(monkeypatch):
-    monkeypatch.setattr(room, "_GROUP_ROWS", 16)
+    monkeypatch.setattr(_cache, "_GROUP_ROWS", 16)
 
 
 @pytest.fixture
@@ -76,7 +75,7 @@ def rewritten(path, table=None, **metadata):
 
 
 @pytest.mark.parametrize("sizes", [[50], [1] * 40, [15, 1, 16, 33, 0, 2], [16, 16]])
-def test_rows_come_back_to_the_bit(tmp_path, small_groups, sizes):
+def test_rows_are_restored_bit_for_bit(tmp_path, small_groups, sizes):
     parts = [make(n, seed=k, first=100 * k) for k, n in enumerate(sizes)]
     cache = FeatureCache(write(tmp_path / "features.parquet", parts))
     assert len(cache) == cache.n == sum(sizes)
@@ -91,7 +90,7 @@ def test_rows_come_back_to_the_bit(tmp_path, small_groups, sizes):
 @pytest.mark.parametrize(
     ("start", "stop", "size"), [(0, None, 7), (5, 41, 100), (16, 32, 16), (-9, None, 4), (3, 4, 1)]
 )
-def test_batches_begin_and_end_anywhere(tmp_path, small_groups, start, stop, size):
+def test_batches_may_start_and_stop_at_any_row(tmp_path, small_groups, start, stop, size):
     whole = make(50)
     cache = FeatureCache(write(tmp_path / "features.parquet", [whole]))
     batches = list(cache.batches(start, stop, size))
@@ -99,7 +98,7 @@ def test_batches_begin_and_end_anywhere(tmp_path, small_groups, start, stop, siz
     assert_same(Measured.concatenate(batches), whole[start:stop])
 
 
-def test_batches_that_are_asked_for_at_once_do_not_meet(tmp_path, small_groups):
+def test_concurrent_iterators_are_independent(tmp_path, small_groups):
     cache = FeatureCache(write(tmp_path / "features.parquet", [make(50)]))
     pairs = list(zip(cache.batches(size=10), cache.batches(10, size=10), strict=False))
     assert len(pairs) == 4
@@ -107,14 +106,14 @@ def test_batches_that_are_asked_for_at_once_do_not_meet(tmp_path, small_groups):
         assert_same(one, other)
 
 
-def test_a_batch_may_be_written_to_and_kept(cache):
+def test_a_batch_may_be_modified(cache):
     first, again = FeatureCache(cache), FeatureCache(cache)
     batch = next(first.batches(size=5))
     batch.features[:] = 0
     assert_same(next(again.batches(size=5)), make(20)[:5])
 
 
-def test_nothing_measured_is_a_cache_too(tmp_path):
+def test_a_cache_may_be_empty(tmp_path):
     for parts in ([], [Measured.of_failures([])]):
         cache = FeatureCache(write(tmp_path / "features.parquet", parts))
         assert len(cache) == 0
@@ -128,12 +127,12 @@ def test_a_size_of_zero_is_refused(cache):
         next(FeatureCache(cache).batches(size=0))
 
 
-def test_a_cache_travels_by_its_path(cache):
+def test_a_cache_is_pickled_by_its_path(cache):
     there = pickle.loads(pickle.dumps(FeatureCache(cache)))
     assert_same(there.read(), make(20))
 
 
-def test_an_error_leaves_what_stood_there(tmp_path, cache):
+def test_an_error_keeps_the_previous_file(tmp_path, cache):
     before = cache.read_bytes()
 
     def fail():
@@ -147,7 +146,7 @@ def test_an_error_leaves_what_stood_there(tmp_path, cache):
     assert [path.name for path in tmp_path.iterdir()] == ["features.parquet"]
 
 
-def test_a_full_disk_is_told_and_leaves_nothing(tmp_path, monkeypatch):
+def test_a_full_disk_has_a_clear_message_and_leaves_no_file(tmp_path, monkeypatch):
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
@@ -159,12 +158,12 @@ def test_a_full_disk_is_told_and_leaves_nothing(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_folder_that_is_not_there_is_told(tmp_path):
+def test_a_missing_folder_has_a_clear_message(tmp_path):
     with pytest.raises(GridlensError, match="Choose an existing folder"):
         write(tmp_path / "none" / "features.parquet", [make(3)])
 
 
-def test_what_is_missing_is_told(tmp_path):
+def test_a_missing_file_has_a_clear_message(tmp_path):
     with pytest.raises(
         GridlensError, match=r"no feature cache .*nowhere\.parquet\. Write one with `gridlens features`"
     ):
@@ -173,7 +172,7 @@ def test_what_is_missing_is_told(tmp_path):
     assert not is_feature_cache(tmp_path)
 
 
-def test_a_truncated_file_is_told(cache):
+def test_a_truncated_file_has_a_clear_message(cache):
     content = cache.read_bytes()
     for length in (0, 3, 100, len(content) // 2, len(content) - 1):
         cache.write_bytes(content[:length])
@@ -182,7 +181,7 @@ def test_a_truncated_file_is_told(cache):
             FeatureCache(cache)
 
 
-def test_damage_in_the_middle_is_told_by_who_reads_there(tmp_path, small_groups):
+def test_damage_in_the_middle_is_detected_when_it_is_read(tmp_path, small_groups):
     path = write(tmp_path / "features.parquet", [make(50)])
     content = bytearray(path.read_bytes())
     column = pq.read_metadata(path).row_group(1).column(20)
@@ -206,7 +205,7 @@ def test_another_contract_version_is_refused(cache):
         FeatureCache(cache)
 
 
-def test_a_foreign_table_is_no_cache(tmp_path):
+def test_another_table_is_not_a_cache(tmp_path):
     path = tmp_path / "scores.parquet"
     pq.write_table(pa.table({"id": ["a"], "score": [0.5]}), path)
     assert not is_feature_cache(path)
@@ -214,7 +213,7 @@ def test_a_foreign_table_is_no_cache(tmp_path):
         FeatureCache(path)
 
 
-def test_columns_that_lack_or_are_of_another_type_are_named(cache):
+def test_missing_or_mistyped_columns_are_named(cache):
     table = pq.read_table(cache)
     rewritten(cache, table.drop_columns(["flags", *FEATURE_NAMES[3:9]]))
     with pytest.raises(GridlensError, match="lacks the columns flags, patch0_std_g, patch0_std_r and 4 more, or has"):
@@ -231,7 +230,7 @@ def test_a_cache_without_the_fraction_of_valid_pixels_is_read(cache):
     assert np.isnan(FeatureCache(cache).read().valid_fraction).all()
 
 
-def test_a_cache_without_places_is_read(cache):
+def test_a_cache_without_positions_is_read(cache):
     table = pq.read_table(cache)
     places = ("ra_deg", "dec_deg", "bcg_x", "bcg_y", "bcg_ra", "bcg_dec")
     old = [
@@ -243,14 +242,14 @@ def test_a_cache_without_places_is_read(cache):
     assert_same(FeatureCache(cache).read(), replace(make(20), **unknown))
 
 
-def test_texts_of_an_older_cache_are_escaped(cache):
+def test_strings_of_an_older_cache_are_escaped(cache):
     table = pq.read_table(cache)
     place = table.schema.get_field_index("id")
     rewritten(cache, table.set_column(place, "id", pa.array(["a\rb", None, *table["id"].to_pylist()[2:]])))
     assert FeatureCache(cache).read().ids[:3].tolist() == ["a\\x0db", "", "é2"]
 
 
-def test_failures_of_odd_names_can_be_written(tmp_path):
+def test_failures_with_unusual_names_can_be_written(tmp_path):
     failure = ReadFailure("caf\udce9", "/x/caf\udce9.npy", "No array in caf\udce9.npy:\x1b[31m\nshape\r")
     rows = FeatureCache(write(tmp_path / "features.parquet", [Measured.of_failures([failure])])).read()
     assert rows.ids[0] == "caf\\xe9"

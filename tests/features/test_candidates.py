@@ -16,7 +16,7 @@ MEASURED = few(SCENES, 72)
 
 
 @pytest.mark.parametrize(("name", "pixels", "bcg_xy", "scale"), MEASURED, ids=[case[0] for case in MEASURED])
-def test_candidates_are_those_shown_in_the_features(name, pixels, bcg_xy, scale):
+def test_candidates_match_the_features(name, pixels, bcg_xy, scale):
     _, row, arc_xy = measure_arcs(pixels, bcg_xy, scale)
     features = row[:306].reshape(9, 34)
     scores = []
@@ -38,7 +38,7 @@ def test_candidates_are_those_shown_in_the_features(name, pixels, bcg_xy, scale)
 
 
 @compiled_only
-def test_mask_and_circle_are_those_of_the_reference():
+def test_mask_and_circle_match_the_reference():
     _, pixels, bcg_xy, scale = next(case for case in SCENES if case[0] == "arc")
     expected = max(naive.candidates(pixels, bcg_xy, scale), key=lambda candidate: candidate.score)
     patch = best_arc(measure(pixels, bcg_xy, scale)[1][None])[0]
@@ -49,7 +49,7 @@ def test_mask_and_circle_are_those_of_the_reference():
     assert found.score == pytest.approx(expected.score)
 
 
-def test_maps_are_those_of_the_reference():
+def test_maps_match_the_reference():
     _, pixels, bcg_xy, scale = next(case for case in SCENES if case[0] == "nan_patch")
     expected = naive.prepare(pixels, naive.bcg_position(pixels, bcg_xy), scale)
     white, blue = detection_maps(pixels, bcg_xy, scale)
@@ -74,7 +74,7 @@ def test_the_drawn_arc_is_found():
     assert 30 <= x.min() <= 34
 
 
-def test_no_candidate_no_arc():
+def test_noise_has_no_candidate():
     pixels, bcg = plain_noise(np.random.default_rng(0), 128)
     assert arc_candidate(pixels, bcg, 0.5, 4) is None
     rows = np.stack([measure(pixels, bcg, 0.5)[1], np.full(315, np.nan, np.float32)])
@@ -82,7 +82,7 @@ def test_no_candidate_no_arc():
     assert best_arc(np.empty((0, 315))).tolist() == []
 
 
-def test_wrong_input_is_named():
+def test_invalid_input_is_refused():
     pixels, bcg = cluster(np.random.default_rng(0), 64)
     with pytest.raises(ValueError, match=r"The 'patch' parameter must be 0 to 8\. Got 9 instead"):
         arc_candidate(pixels, bcg, 0.5, 9)

@@ -40,7 +40,7 @@ def test_parity_at_every_scale(scene, pixel_scale):
 
 
 @pytest.mark.parametrize("bcg_xy", [(-0.5, -0.5), (63.4, 0), (31.5, 31.5), (31, 31), (2.51, 61.98), (0, 63)])
-def test_parity_for_any_place_of_the_bcg(bcg_xy):
+def test_parity_for_any_position_of_the_bcg(bcg_xy):
     pixels, _ = cluster(np.random.default_rng(5), 64, bcg=bcg_xy, arc_px=15)
     check(pixels, bcg_xy, 0.5)
     check(pixels, bcg_xy, 0.5, 41, 0.5)
@@ -63,7 +63,7 @@ def test_parity_on_odd_images():
         check(pixels, bcg_xy, 0.5)
 
 
-def test_grids_on_the_pixels_take_them_as_they_are(scene):
+def test_aligned_grids_copy_the_pixels(scene):
     pixels, _ = scene
     pixels[12, 40, 1] = np.nan
     blue = np.where(np.isfinite(pixels).all(axis=2), detection_maps(pixels, (31.5, 31.5), 0.5)[1], 0.0)
@@ -73,13 +73,13 @@ def test_grids_on_the_pixels_take_them_as_they_are(scene):
     np.testing.assert_array_equal(near[:3], images_of(pixels, (31.5, 31.5), 0.5, 64, 0.5)[:3])
 
 
-def test_outside_of_the_cutout_is_sky(scene):
+def test_the_area_outside_the_cutout_is_sky(scene):
     images = images_of(scene[0], (31.5, 31.5), 0.5, 96, 0.5)
     assert (images[:, :16] == 0).all() and (images[:, :, 80:] == 0).all()
     assert (images[:3, 20:70, 20:70] != 0).all()
 
 
-def test_rejected_cutouts_are_blank_and_said_to_be(scene):
+def test_rejected_cutouts_are_blank_and_marked(scene):
     pixels = np.repeat(scene[0][None], 6, axis=0)
     pixels[1] = np.nan
     pixels[2, :, :, 1] = 3.0
@@ -97,7 +97,7 @@ def test_rejected_cutouts_are_blank_and_said_to_be(scene):
 
 
 @compiled_only
-def test_neither_threads_nor_other_cutouts_change_an_image(noise):
+def test_images_do_not_depend_on_threads_or_other_cutouts(noise):
     cutouts = CutoutSet(noise(n=40, size=64), pixel_scale=np.linspace(0.2, 1.4, 40))
     images, measured = centred_images(cutouts, SIZE, SCALE, blue_map=True)
     assert measured.all()
@@ -107,7 +107,7 @@ def test_neither_threads_nor_other_cutouts_change_an_image(noise):
     np.testing.assert_array_equal(centred_images(cutouts, SIZE, SCALE)[0], images[:, :3])
 
 
-def test_no_cutouts_and_wrong_parameters(noise):
+def test_no_cutouts_and_invalid_parameters(noise):
     none = CutoutSet(np.empty((0, 64, 64, 3)))
     images, measured = centred_images(none, 8, 1.0)
     assert images.shape == (0, 3, 8, 8) and measured.shape == (0,)

@@ -31,7 +31,7 @@ def cutouts():
     return CutoutSet(pixels, bcg_xy=[[29.5, 29.5], [20, 31], [30, 30], [29.5, 28]], pixel_scale=1.0, metadata=METADATA)
 
 
-def test_rows_are_those_of_the_kernel(cutouts):
+def test_rows_match_the_kernel(cutouts):
     X = GridPatchExtractor().fit_transform(cutouts)
     assert X.shape == (4, 315)
     assert X.dtype == np.float32
@@ -72,7 +72,7 @@ def test_metadata_choices(cutouts):
     assert np.isnan(columns["all"][1, 2])
 
 
-def test_the_fraction_of_valid_pixels_is_told_for_rejected_cutouts_too():
+def test_rejected_cutouts_have_a_fraction_of_valid_pixels():
     pixels = np.stack([plain_noise(np.random.default_rng(k), 50)[0] for k in range(4)])
     pixels[1, :5, :, 0] = np.nan
     pixels[2, :25, :, 1] = np.inf
@@ -97,7 +97,7 @@ def test_empty_set():
     assert GridPatchExtractor().extract(CutoutSet(np.empty((0, 9, 9, 3)))).valid_fraction.shape == (0,)
 
 
-def test_threads_and_order_change_no_bit():
+def test_rows_do_not_depend_on_threads_or_order():
     rng = np.random.default_rng(2)
     n = 11 if JIT else 3
     pixels = np.stack([cluster(rng, 56, arc_px=14)[0] for _ in range(n)])
@@ -139,7 +139,7 @@ def as_set(cases):
     return CutoutSet(np.stack(pixels), bcg_xy=bcg_xy, pixel_scale=scales)
 
 
-def test_what_was_measured_before_leaves_nothing_behind():
+def test_rows_do_not_depend_on_earlier_cutouts():
     """Reused buffers keep nothing: any kind of cutout after any other gives the same features as alone."""
     sets = [of_all_kinds(size) for size in ((56, 49, 75) if JIT else (48,))]
     alone = [np.concatenate([GridPatchExtractor().transform(one) for one in kinds]) for kinds in sets]
@@ -160,13 +160,13 @@ def test_read_only_pixels(cutouts):
     np.testing.assert_array_equal(GridPatchExtractor().transform(locked), GridPatchExtractor().transform(cutouts[:1]))
 
 
-def test_input_is_left_alone(cutouts):
+def test_input_is_not_modified(cutouts):
     before = cutouts.pixels.copy()
     GridPatchExtractor(n_jobs=2).transform(cutouts)
     np.testing.assert_array_equal(cutouts.pixels, before)
 
 
-def test_scikit_learn_manners(cutouts):
+def test_scikit_learn_conventions(cutouts):
     extractor = GridPatchExtractor(metadata="survey", n_jobs=2)
     assert extractor.get_params() == {"metadata": "survey", "n_jobs": 2, "drop_constant": False}
     copy = clone(extractor).set_params(metadata="all")
@@ -181,7 +181,7 @@ def test_scikit_learn_manners(cutouts):
     assert frame.columns.tolist() == list(FEATURE_NAMES)
 
 
-def test_wrong_parameters_are_named(cutouts):
+def test_invalid_parameters_are_refused(cutouts):
     with pytest.raises(
         TypeError, match=r"The 'X' parameter .* must be a CutoutSet\. Got ndarray instead\. CutoutSet\("
     ):
@@ -240,7 +240,7 @@ LIMITS = [
 
 
 @pytest.mark.parametrize(("name", "pixels", "bcg_xy", "scale", "fine"), LIMITS, ids=[case[0] for case in LIMITS])
-def test_kernel_and_reject_reason_draw_one_line(name, pixels, bcg_xy, scale, fine):
+def test_kernel_and_reject_reason_agree(name, pixels, bcg_xy, scale, fine):
     status, features = measure(pixels, bcg_xy, scale)
     reason = reject_reason(np.ascontiguousarray(pixels), bcg_xy, scale)
     assert (status == 0) == (reason == "") == fine, reason
@@ -259,7 +259,7 @@ def run(code, **environment):
     )
 
 
-def test_importing_and_describing_load_no_compiler():
+def test_importing_and_describing_do_not_load_the_compiler():
     code = (
         "import sys, numpy as np, gridlens\n"
         "from gridlens import GridPatchExtractor\n"

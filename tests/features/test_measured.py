@@ -28,7 +28,7 @@ def test_rows_are_selected_with_their_cutouts(measured, rows):
     np.testing.assert_array_equal(part.features, measured.features[1:3])
 
 
-def test_places_go_with_the_rows(measured):
+def test_positions_are_selected_with_their_rows(measured):
     assert measured.radec.tolist() == [[10.0, 5.0]] * 4
     np.testing.assert_array_equal(measured.bcg_xy, measured.cutouts.bcg_xy)
     np.testing.assert_array_equal(measured[2:].arc_xy, measured.arc_xy[2:])
@@ -42,7 +42,7 @@ def test_an_integer_selects_one_row(measured):
     assert measured[-1].ids.tolist() == ["d"]
 
 
-def test_joined_parts_are_the_whole(measured):
+def test_joined_parts_equal_the_whole(measured):
     again = Measured.concatenate([measured[:1], measured[1:]])
     np.testing.assert_array_equal(again.features, measured.features)
     np.testing.assert_array_equal(again.cutouts.pixels, measured.cutouts.pixels)
@@ -56,7 +56,7 @@ def test_cutouts_of_two_sizes_are_not_joined(measured):
         Measured.concatenate([measured, other])
 
 
-def test_quality_and_rules_reject_in_one_place(measured):
+def test_quality_and_rejection_rules_are_combined(measured):
     """The extractor agrees with the table of scores: a saturated cutout is rejected, and keeps its features."""
     assert measured.rejected.tolist() == [False, False, True, False]
     assert measured.flags[2] == CutoutFlag.SATURATED

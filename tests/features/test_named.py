@@ -43,7 +43,7 @@ def test_columns_in_another_order_are_found_by_name(detector, X, shuffled):
     )
 
 
-def test_numbered_columns_are_an_array(detector, X):
+def test_numbered_columns_are_read_as_an_array(detector, X):
     np.testing.assert_array_equal(detector.predict_proba(pd.DataFrame(X)), detector.predict_proba(X))
 
 
@@ -61,7 +61,7 @@ def test_other_names_are_refused(detector, X, names, said):
             score(pd.DataFrame(X, columns=names))
 
 
-def test_a_reference_of_named_columns_goes_by_them(X, shuffled):
+def test_a_reference_with_named_columns_checks_the_names(X, shuffled):
     novelty = Novelty().fit(pd.DataFrame(X, columns=FEATURE_NAMES))
     assert np.isfinite(novelty.p_values(pd.DataFrame(X, columns=FEATURE_NAMES))).all()
     with pytest.raises(ValueError, match="names"):
@@ -88,7 +88,7 @@ def test_constant_columns_are_dropped_on_request(noise, detector, metadata, widt
             score(kind)
 
 
-def test_the_signal_to_noise_ratio_is_shown_itself():
+def test_the_signal_to_noise_ratio_is_shown_without_its_transformation():
     for name in ("arc_snr", "patch4_arc_snr"):
         np.testing.assert_allclose(shown_value(name, np.arcsinh([85.0, np.nan])), [85.0, np.nan])
     assert shown_value("arc_snr_of_mine", 2.0) == shown_value("patch4_arcness", 2.0) == 2.0

@@ -32,7 +32,7 @@ def test_parity_on_the_scenes(seed):
     check(scenes(seed))
 
 
-def test_centroids_are_those_of_the_reference():
+def test_centroids_match_the_reference():
     agreed = []
     cases = [case for case in scenes(0) if len(case[1]) <= 100]
     for name, pixels, bcg_xy, scale in few(cases):
@@ -45,7 +45,7 @@ def test_centroids_are_those_of_the_reference():
     assert np.mean(agreed) >= 0.99
 
 
-def test_parity_for_any_place_of_the_bcg():
+def test_parity_for_any_position_of_the_bcg():
     rng = np.random.default_rng(7)
     places = [(-0.5, -0.5), (0, 0), (63, 0), (63.4, 63.4), (31.5, 31.5), (31, 31), (2.5, 61.5), (40.2, -0.3), (0.5, 30)]
     check([(str(xy), *cluster(rng, 64, bcg=xy, arc_px=15), 0.8) for xy in places])
@@ -82,7 +82,7 @@ def test_parity_on_odd_images():
     )
 
 
-def test_the_reference_rejects_what_the_kernel_rejects():
+def test_reference_and_kernel_reject_the_same_cutouts():
     pixels = plain_noise(np.random.default_rng(0), 100)[0]
     for rows, expected in [(20, 0), (21, 2)]:
         spoiled = pixels.copy()

@@ -35,14 +35,14 @@ def check(cases):
     agreed = agree(kernel, reference)
     shown = (kernel[:, :, ARC] != 0).any(axis=2) | (reference[:, :, ARC] != 0).any(axis=2)
     of_arcs = agreed[:, :, ARC][shown]
-    shares = {name: agreed[:, :, k].mean() for k, name in enumerate(PATCH_FEATURE_NAMES) if FROM_PIXELS[k]}
-    arc_shares = dict(zip(PATCH_FEATURE_NAMES[ARC], of_arcs.mean(axis=0), strict=True))
+    fractions = {name: agreed[:, :, k].mean() for k, name in enumerate(PATCH_FEATURE_NAMES) if FROM_PIXELS[k]}
+    arc_fractions = dict(zip(PATCH_FEATURE_NAMES[ARC], of_arcs.mean(axis=0), strict=True))
     table = [f"{len(cases)} cutouts, {agreed.mean():.3%} of all entries agree"]
     table.append(f"{agreed[:, :, FROM_PIXELS].mean():.3%} of those from pixels")
     table.append(f"{of_arcs.mean():.3%} of the arc features in the {shown.mean():.0%} of patches with a candidate")
-    for name, share in shares.items():
-        where_shown = f"{arc_shares[name]:9.3%} where shown" if name in arc_shares else ""
-        table.append(f"  {name:22s} {share:8.3%} {where_shown}".rstrip())
+    for name, fraction in fractions.items():
+        where_shown = f"{arc_fractions[name]:9.3%} where shown" if name in arc_fractions else ""
+        table.append(f"  {name:22s} {fraction:8.3%} {where_shown}".rstrip())
     table = "\n".join(table)
     print(f"\n{table}")
     assert agreed.mean() >= 0.99, table
@@ -130,7 +130,7 @@ def test_parity_on_hundreds_of_cutouts():
 
 
 @pytest.mark.real
-@pytest.mark.skipif(not DATA.is_dir(), reason="no real images beside the checkout")
+@pytest.mark.skipif(not DATA.is_dir(), reason="no real images next to the checkout")
 def test_parity_on_the_real_sky():
     rng = np.random.default_rng(13)
     cases = [*of_batches(read_batches([DATA / "ps1", DATA / "des_j0330"]))]

@@ -56,7 +56,7 @@ def test_order_statistics(n, levels):
 @given(
     arrays.arrays(np.float32, st.integers(1, 40), elements=st.floats(allow_nan=False, allow_infinity=False, width=32))
 )
-def test_median_of_any_numbers(values):
+def test_median_of_arbitrary_numbers(values):
     expected = (
         np.float32(0.5) * np.float32(np.sort(values)[(values.size - 1) // 2])
         + np.float32(0.5) * np.sort(values)[values.size // 2]
@@ -69,7 +69,7 @@ def test_median_of_any_numbers(values):
 
 @quick
 @given(st.floats(allow_nan=False, width=32), st.floats(allow_nan=False, width=32))
-def test_keys_are_in_the_order_of_the_numbers(a, b):
+def test_keys_sort_like_the_numbers(a, b):
     a, b = np.float32(a), np.float32(b)
     if a < b:
         assert key_of(a) < key_of(b)
@@ -108,7 +108,7 @@ def same_components(image, good, threshold):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("threshold", [0.2, 0.5, 0.6, 0.65, 0.7, 0.8])
-def test_components_are_those_of_the_reference(threshold):
+def test_components_match_the_reference(threshold):
     rng = np.random.default_rng(3)
     for size in (48, 51):
         image, good = rng.random((size, size), np.float32), rng.random((size, size)) > 0.05
@@ -146,7 +146,7 @@ def fitted(xs, ys, max_radius=200.0):
 
 
 @pytest.mark.slow
-def test_circle_through_an_arc_and_none_through_a_line():
+def test_an_arc_has_a_circle_and_a_line_has_none():
     y, x = np.mgrid[:100, :100]
     ys, xs = np.nonzero((np.abs(np.hypot(x - 40, y - 45) - 30) < 0.7) & (x > 50))
     found, circle_x, circle_y, radius, inliers = fitted(xs, ys)
@@ -159,7 +159,7 @@ def test_circle_through_an_arc_and_none_through_a_line():
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_circles_are_those_of_the_reference(seed):
+def test_circles_match_the_reference(seed):
     rng = np.random.default_rng(seed)
     for _ in range(10):
         mask = np.zeros((64, 64), bool)
@@ -195,7 +195,7 @@ def test_opening_angle(middle, opening):
     assert found == pytest.approx(opening, abs=1e-4)
 
 
-def test_a_pixel_straight_behind_counts_on_one_side():
+def test_a_pixel_opposite_the_centroid_counts_on_one_side():
     """Symmetric candidates have a pixel exactly opposite the centroid: rounding must not decide its side."""
     xs, ys = np.float32([-2, 0, 0, 2, 2, 2]), np.float32([0, -2, 2, 0, 1, -1])
     for angle in np.arange(8) * math.pi / 4:
@@ -210,7 +210,7 @@ def test_a_pixel_straight_behind_counts_on_one_side():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("place", [(23.5, 23.5), (23, 24), (-0.5, 47.4), (10.3, 30.9), (0, 0)])
-def test_rings_and_the_model_that_they_stand_for(place):
+def test_rings_represent_the_model(place):
     size = 48
     order, lower, ring = (np.empty(size * size, np.int32) for _ in range(3))
     start, weight = np.empty(2 * size + 3, np.int64), np.empty(size * size, np.float32)
@@ -234,7 +234,7 @@ def test_rings_and_the_model_that_they_stand_for(place):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("size", "cell"), [(48, 4), (48, 5), (49, 8), (50, 23), (50, 60), (64, 130)])
-def test_mesh_is_that_of_the_reference(size, cell):
+def test_mesh_matches_the_reference(size, cell):
     image = np.random.default_rng(cell).normal(size=(size, size)).astype(np.float32).cumsum(axis=1, dtype=np.float32)
     m = most_cells(size)
     out = np.empty_like(image)

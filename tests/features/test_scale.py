@@ -16,7 +16,7 @@ def scaled(pixels, bcg_xy, pixel_scale, factor):
 
 
 @pytest.mark.parametrize("factor", [1e-20, 1e-16, 1e-6, 1e6, 1e20])
-def test_features_are_free_of_the_unit_of_flux(factor):
+def test_features_do_not_depend_on_the_unit_of_flux(factor):
     for name, *scene in SCENES:
         expected, found = measure(scaled(*scene, 1.0)), measure(scaled(*scene, factor))
         assert not found.rejected.any(), name
@@ -28,7 +28,7 @@ def test_features_are_free_of_the_unit_of_flux(factor):
 @pytest.mark.slow
 @compiled_only
 @pytest.mark.parametrize("factor", [1e-20, 1e-16, 1e-6, 1e6, 1e20])
-def test_the_probability_is_free_of_the_unit_of_flux(factor):
+def test_the_probability_does_not_depend_on_the_unit_of_flux(factor):
     detector = load_model()
     for name, *scene in SCENES:
         expected, found = (detector.score_cutouts(scaled(*scene, unit)) for unit in (1.0, factor))
@@ -37,7 +37,7 @@ def test_the_probability_is_free_of_the_unit_of_flux(factor):
 
 @compiled_only
 @pytest.mark.parametrize("factor", [1e-20, 1e20])
-def test_polar_numbers_are_free_of_the_unit_of_flux(factor):
+def test_polar_features_do_not_depend_on_the_unit_of_flux(factor):
     from gridlens.members._polar import polar_features
 
     for name, *scene in SCENES:

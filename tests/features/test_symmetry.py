@@ -115,7 +115,7 @@ def test_dihedral_keeps_position_flags_and_metadata():
         np.testing.assert_array_equal(version[:, 306:], rows[:, 306:])
 
 
-def test_dihedral_of_nothing_of_nan_and_of_other_shapes():
+def test_dihedral_of_empty_nan_and_misshapen_rows():
     assert dihedral(np.empty((0, 315), np.float32)).shape == (8, 0, 315)
     assert np.isnan(dihedral(np.full((2, 315), np.nan))).sum() == 8 * 2 * 315
     with pytest.raises(ValueError, match=r"shape \(n, 315\)\. Got shape \(3, 306\) instead"):
