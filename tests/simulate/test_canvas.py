@@ -19,7 +19,7 @@ def observe(canvas, seeing=(0.9, 0.8, 0.7), shifts=None):
 
 
 @pytest.mark.parametrize("fwhm", [2.0, 3.3, 8.0])
-def test_moffat_is_normalised_and_has_the_width_asked_for(fwhm):
+def test_moffat_is_normalised_and_has_the_given_width(fwhm):
     kernel = profile(fwhm)
     assert kernel.sum() == pytest.approx(1.0, abs=1e-5)
     # (value / peak)^(-1/3) - 1 is proportional to the radius squared, so the two pixels around half of the peak give
@@ -47,7 +47,7 @@ def test_observing_conserves_flux(scale):
 
 
 @pytest.mark.parametrize("scale", [0.25, 0.34, 0.5])
-def test_a_star_stands_where_it_is_put(scale):
+def test_a_star_has_the_given_position(scale):
     canvas = Canvas(Geometry(64, scale), floor=1e-9)
     canvas.point(2.1, -3.3, FLUXES)
     image = observe(canvas, seeing=(1.2, 1.2, 1.2))[1]

@@ -55,7 +55,7 @@ def test_arcs_add_light_with_the_truth_of_their_cluster(plain, with_arcs):
     np.testing.assert_allclose(added[..., 1].sum(axis=(1, 2)), light, rtol=0.2)
 
 
-def test_nothing_else_changes(plain, with_arcs):
+def test_metadata_and_positions_are_unchanged(plain, with_arcs):
     for name in ("bcg_xy", "pixel_scale", "paths", "flags", "sky_axes", "bcg_radec"):
         np.testing.assert_array_equal(getattr(with_arcs.cutouts, name), getattr(plain, name))
     assert with_arcs.cutouts.metadata.equals(plain.metadata)
@@ -71,13 +71,13 @@ def test_an_injection_without_flux_changes_no_bit(plain):
     assert null.truth["arc_snr"].equals(inject_arcs(cutouts, SKY, 1).truth["arc_snr"])
 
 
-def test_arcs_depend_on_seed_and_id_alone(plain, with_arcs):
+def test_arcs_depend_only_on_seed_and_id(plain, with_arcs):
     again = inject_arcs(plain[[2, 0]], SKY, 1)
     np.testing.assert_array_equal(again.cutouts.pixels, with_arcs.cutouts.pixels[[2, 0]])
     assert not np.array_equal(inject_arcs(plain, SKY, 2).cutouts.pixels, with_arcs.cutouts.pixels)
 
 
-def test_bad_pixels_stay_bad_and_unusable_cutouts_are_left_out(plain):
+def test_bad_pixels_stay_bad_and_unusable_cutouts_are_skipped(plain):
     pixels = plain.pixels.copy()
     pixels[0, 20:30, 10:14, 1] = np.nan
     pixels[1] = np.nan
@@ -126,7 +126,7 @@ def test_the_noise_of_the_arcs_has_the_correlation_of_the_images():
 
 
 @pytest.mark.parametrize("width", [0.0, 0.5, 0.9])
-def test_the_rms_of_correlated_noise_is_that_of_its_pixels(width):
+def test_the_rms_of_correlated_noise_matches_its_pixels(width):
     kernel = gaussian_kernel(width, width, 0.0)
     noise = Texture((kernel,) * 3).apply(np.random.default_rng(0).normal(size=(3, 256, 256))) * 2.5
     sky = ImageSky(seeing=(0.9, 0.8, 0.7), kernels=(kernel,) * 3)
@@ -150,7 +150,7 @@ def test_recoloured_arcs_have_the_colours_of_the_bcg(plain, with_arcs):
     np.testing.assert_allclose(total[:, 1], real[:, 1], rtol=0.1)
 
 
-def test_turned_images_keep_their_light_and_lie_across():
+def test_turned_images_keep_their_flux_and_change_their_direction():
     y, x = np.indices((SIZE, SIZE)).astype(float)
     arc = np.zeros((3, SIZE, SIZE))
     for x0, y0, length, width in ((20, 45, 6.0, 1.5), (44, 15, 1.5, 6.0)):

@@ -80,7 +80,7 @@ def test_blocks_cover_every_scene_in_order():
     assert [scene.truth["id"] for _, (_, _, scene) in found] == ["plain-0", "plain-64", "plain-128"]
 
 
-def test_one_size_makes_one_shard_a_block_and_progress_counts(tmp_path):
+def test_each_block_of_one_size_is_a_shard_and_advances_progress(tmp_path):
     seen = []
     write_scenes(tmp_path / "set", BLOCK + 6, plain_scene, n_jobs=1, progress=seen.append)
     assert seen == [BLOCK, 6]
@@ -108,7 +108,7 @@ def test_an_interrupt_between_blocks_leaves_nothing_behind(tmp_path, error):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_error_in_a_scene_leaves_nothing_behind_and_an_empty_folder_as_it_was(tmp_path):
+def test_an_error_in_a_scene_leaves_an_empty_folder_unchanged(tmp_path):
     (tmp_path / "set").mkdir()
     with pytest.raises(ArithmeticError, match="scene 65"):
         write_scenes(tmp_path / "set", BLOCK + 6, broken_scene, n_jobs=1)
@@ -122,7 +122,7 @@ def test_an_empty_folder_is_filled(tmp_path):
     assert (tmp_path / "set" / "truth.csv").is_file()
 
 
-def test_a_folder_with_files_is_refused_before_anything_is_drawn(tmp_path):
+def test_a_folder_with_files_is_refused_before_drawing(tmp_path):
     (tmp_path / "note.txt").write_text("mine")
     with pytest.raises(GridlensError, match="is not empty"):
         write_scenes(tmp_path, 2, pytest.fail, n_jobs=1)
@@ -131,7 +131,7 @@ def test_a_folder_with_files_is_refused_before_anything_is_drawn(tmp_path):
 
 @pytest.mark.parametrize("write", [write_training_set, partial(write_scenes, make=plain_scene)])
 @pytest.mark.parametrize("n", [0, -3])
-def test_a_set_of_none_is_refused(tmp_path, write, n):
+def test_an_invalid_number_of_scenes_is_refused(tmp_path, write, n):
     with pytest.raises(ValueError, match=f"'n' parameter must be 1 or more. Got {n} instead."):
         write(tmp_path / "set", n)
     assert list(tmp_path.iterdir()) == []

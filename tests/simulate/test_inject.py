@@ -87,7 +87,7 @@ def turned(pixels):
             yield np.rot90(flipped, turns)
 
 
-def test_windows_stand_on_the_bright_red_galaxies_that_have_room(backgrounds):
+def test_windows_are_centred_on_bright_red_galaxies_away_from_the_edge(backgrounds):
     found = np.array([window.bcg_xy for window in backgrounds.windows])
     wanted = np.array(sorted(RED, key=lambda source: -source[3]))[:, :2]
     np.testing.assert_allclose(found, wanted, atol=0.2)
@@ -95,7 +95,7 @@ def test_windows_stand_on_the_bright_red_galaxies_that_have_room(backgrounds):
     assert repr(backgrounds) == "Backgrounds(4 windows in 1 images)"
 
 
-def test_members_are_the_galaxies_near_the_bcg_and_no_stars(backgrounds):
+def test_members_are_galaxies_near_the_bcg_without_stars(backgrounds):
     window = backgrounds.windows[2]  # the second of RED, and the third brightest
     np.testing.assert_allclose(window.members[0, :2], window.bcg_xy)
     near = [s for s in (*NEIGHBOUR, *BLUE) if max(abs(s[0] - 200.4), abs(s[1] - 90.2)) < 40]
@@ -119,7 +119,7 @@ def test_default_window(tmp_path, field):
     assert {window.size for window in load(tmp_path, field, size=None, pixel_scale=0.3).windows} == {147}
 
 
-def test_a_field_with_nothing_in_it_has_no_window(tmp_path):
+def test_an_empty_field_has_no_window(tmp_path):
     message = r"None of the 1 images has a usable window. The first is .*field.npy: no bright, extended, red .* Use a"
     with pytest.raises(CutoutError, match=message):
         load(tmp_path, make_field(sources=BLUE[:1] + STARS))
@@ -131,7 +131,7 @@ def test_a_field_without_noise_or_data_has_no_window(tmp_path):
             load(tmp_path, np.full((SIDE, SIDE, 3), value, dtype=np.float32))
 
 
-def test_windows_full_of_bad_pixels_are_left_out(tmp_path, field):
+def test_windows_with_many_bad_pixels_are_skipped(tmp_path, field):
     holed = field.copy()
     holed[85:150, 320:380] = np.nan
     holed[100:121, 320:341] = field[100:121, 320:341]  # the galaxy itself stays
@@ -143,7 +143,7 @@ def test_a_window_that_is_too_small_is_refused(tmp_path, field):
         load(tmp_path, field, size=20)
 
 
-def test_cutouts_are_used_whole_around_their_bcgs(tmp_path, field):
+def test_cutouts_are_used_as_whole_windows(tmp_path, field):
     cut = np.stack([field[60:156, 160:256], field[70:166, 280:376]])
     write_npz(tmp_path / "two.npz", CutoutSet(cut, bcg_xy=[[40.4, 30.2], [50.0, 40.0]], pixel_scale=0.4))
     backgrounds = load_backgrounds(tmp_path / "two.npz", size=96)
@@ -154,7 +154,7 @@ def test_cutouts_are_used_whole_around_their_bcgs(tmp_path, field):
         assert any(np.array_equal(scene.pixels, image) for part in cut for image in turned(part))
 
 
-def test_unusable_images_are_left_out_with_a_warning(tmp_path, field):
+def test_unusable_images_are_skipped_with_a_warning(tmp_path, field):
     np.save(tmp_path / "good.npy", field[60:156, 160:256])
     np.save(tmp_path / "oblong.npy", field[60:156, 160:250])
     (tmp_path / "torn.npy").write_bytes(b"\x93NUMPY")
@@ -163,7 +163,7 @@ def test_unusable_images_are_left_out_with_a_warning(tmp_path, field):
     assert len(backgrounds) == 1
 
 
-def test_a_scene_without_an_arc_is_a_piece_of_the_field_as_it_is(backgrounds, field):
+def test_a_scene_without_an_arc_is_an_unchanged_window_of_the_field(backgrounds, field):
     used = []
     for index in range(8):
         scene = inject_scene(3, index, backgrounds, OTHERS)
@@ -196,7 +196,7 @@ def test_bcg_and_members_turn_with_the_pixels(backgrounds):
     assert len(turns) > 12
 
 
-def test_the_lens_takes_its_members_where_the_pixels_show_them(backgrounds, monkeypatch):
+def test_the_members_of_the_lens_are_at_their_pixels(backgrounds, monkeypatch):
     from gridlens.simulate import _inject
 
     seen = []
@@ -228,7 +228,7 @@ def test_the_same_seed_gives_the_same_scenes(backgrounds):
     assert not np.array_equal(other.pixels, first[1].pixels)
 
 
-def test_what_is_added_is_the_arc_and_its_photons_noise(backgrounds):
+def test_the_added_light_is_the_arc_and_its_photon_noise(backgrounds):
     pulls = []
     for index in range(6):
         # Without and with an arc, the window, the position and the orientation are the same.
@@ -271,14 +271,14 @@ def test_truth_of_a_lens(backgrounds):
         assert truth["arc_snr"] == pytest.approx(snr, rel=1e-3)
 
 
-def test_a_lens_and_another_scene_tell_the_same_of_themselves(backgrounds):
+def test_metadata_of_a_lens_and_another_scene_agree(backgrounds):
     for index in range(3):
         lens, other = (inject_scene(9, index, backgrounds, settings).truth for settings in (LENSES, OTHERS))
         for name in ("seeing", "depth", "redshift", "bcg_x", "bcg_y", "size", "pixel_scale", "survey"):
             assert lens[name] == other[name], name
 
 
-def test_arcs_follow_the_images_noise_and_not_its_unit(tmp_path, backgrounds):
+def test_arcs_depend_on_the_noise_of_the_image_not_on_its_unit(tmp_path, backgrounds):
     tiny = load(tmp_path, make_field(unit=1e-11))
     for index in range(3):
         one, two = inject_scene(1, index, backgrounds, LENSES), inject_scene(1, index, tiny, LENSES)
@@ -287,7 +287,7 @@ def test_arcs_follow_the_images_noise_and_not_its_unit(tmp_path, backgrounds):
         np.testing.assert_allclose(two.arc, 1e-11 * one.arc, rtol=1e-3, atol=1e-11 * 1e-3)
 
 
-def test_noise_as_the_survey_has_it_makes_arcs_of_zero_point_27(tmp_path):
+def test_noise_at_the_depth_of_the_survey_gives_zero_point_27(tmp_path):
     """An image with the depth of the preset in all bands has the simulator's own zero point."""
     survey = get_survey("kids")
     sigma = sky_noise(np.array(survey.depth), np.array(survey.seeing), SCALE)
@@ -301,7 +301,7 @@ def test_noise_as_the_survey_has_it_makes_arcs_of_zero_point_27(tmp_path):
     assert scene.truth["depth"] == pytest.approx(survey.depth[1], abs=0.1)
 
 
-def test_one_survey_deeper_than_another_lends_brighter_arcs(backgrounds):
+def test_a_deeper_survey_has_brighter_arcs(backgrounds):
     for index in range(3):
         deep, shallow = (
             inject_scene(1, index, backgrounds, SceneSettings((name,), lens_fraction=1.0)) for name in ("lsst", "ps1")
@@ -311,7 +311,7 @@ def test_one_survey_deeper_than_another_lends_brighter_arcs(backgrounds):
         assert deep.truth["arc_snr"] > 2.0 * shallow.truth["arc_snr"]
 
 
-def test_bad_pixels_stay_bad_and_spread_nowhere(tmp_path, field):
+def test_bad_pixels_stay_bad_and_do_not_spread(tmp_path, field):
     holed = field.copy()
     for x, y, *_ in RED:
         holed[int(y) + 10 : int(y) + 22, int(x) - 20 : int(x) - 5, 2] = np.nan
@@ -344,13 +344,13 @@ def test_a_set_on_disk(tmp_path, backgrounds):
 @pytest.fixture(scope="module")
 def kids():
     if not DATA.is_dir():
-        pytest.skip("no real images beside the checkout")
+        pytest.skip("no real images next to the checkout")
     return load_backgrounds(DATA / "kids_field", pixel_scale=0.34)
 
 
 @pytest.mark.slow
 @pytest.mark.real
-def test_kids_field_has_200_windows_and_more(kids):
+def test_kids_field_has_at_least_200_windows(kids):
     assert len(kids) >= 200
     places = np.array([window.bcg_xy for window in kids.windows])
     apart = np.hypot(*(places[:, None] - places[None]).transpose(2, 0, 1))

@@ -34,7 +34,7 @@ def rounded(mass):
 @pytest.mark.parametrize("theta_e", [8.0, 18.0, 32.0])
 @pytest.mark.parametrize("kind", ["NIE", "NFW_ELLIPSE_CSE"])
 @pytest.mark.parametrize("seed", range(3))
-def test_isolated_round_halo_has_the_einstein_radius_asked_for(kind, theta_e, seed):
+def test_isolated_round_halo_has_the_given_einstein_radius(kind, theta_e, seed):
     mass = rounded(halo(kind, theta_e, seed))
     centre = (mass.model.components[0].x, mass.model.components[0].y)
     measured, curve = critical_radius(mass, centre)
@@ -47,7 +47,7 @@ def test_isolated_round_halo_has_the_einstein_radius_asked_for(kind, theta_e, se
 
 
 @pytest.mark.parametrize("kind", ["NIE", "NFW_ELLIPSE_CSE"])
-def test_ellipticity_and_shear_change_the_area_little_and_members_add_to_it(kind):
+def test_ellipticity_and_shear_hardly_change_the_area_and_members_increase_it(kind):
     for seed in range(4):
         alone, _ = critical_radius(halo(kind, 15.0, seed), (0.0, 0.0))
         assert alone == pytest.approx(15.0, rel=0.1)

@@ -21,7 +21,7 @@ def drawn(n, radius, axis_ratio, angle, fluxes=(100.0,), floor=1e-9, x=X, y=Y):
 
 
 @pytest.mark.parametrize(("n", "radius", "axis_ratio", "angle"), GALAXIES)
-def test_sersic_is_lenstronomys(n, radius, axis_ratio, angle):
+def test_sersic_matches_lenstronomy(n, radius, axis_ratio, angle):
     pytest.importorskip("lenstronomy")
     from lenstronomy.LightModel.light_model import LightModel
 
@@ -50,21 +50,21 @@ def test_total_flux_in_each_band():
     np.testing.assert_allclose(image.sum(axis=(1, 2)), [1.0, 20.0, 5.0], rtol=5e-3)
 
 
-def test_floor_cuts_the_wings_and_nothing_else():
+def test_floor_removes_only_the_wings():
     whole, cut = drawn(4.0, 6.0, 0.7, 0.0)[0], drawn(4.0, 6.0, 0.7, 0.0, floor=0.01)[0]
     assert np.all(cut[whole > 0.0101] == whole[whole > 0.0101])
     assert np.count_nonzero(cut) < 0.5 * np.count_nonzero(whole)
     assert cut.sum() > 0.8 * whole.sum()
 
 
-def test_galaxy_across_the_edge_is_part_of_the_whole():
+def test_galaxy_across_the_edge_is_cut_off():
     whole = drawn(1.0, 6.0, 0.6, 0.5)[0]
     images = np.zeros((1, SIZE, SIZE))
     add_sersic(images, X - 58.0, Y - 58.0, 6.0, 1.0, 0.6, 0.5, np.array([100.0]), 1e-9)
     np.testing.assert_allclose(images[0, :60, :60], whole[58:118, 58:118], rtol=1e-9, atol=1e-12)
 
 
-def test_galaxy_without_light_draws_nothing():
+def test_galaxy_without_flux_draws_nothing():
     assert not drawn(1.0, 6.0, 0.6, 0.5, fluxes=(0.0, 0.0, 0.0)).any()
 
 
@@ -73,7 +73,7 @@ def test_galaxy_without_light_draws_nothing():
     # A spiral departs from its mean radius, so its flux is only accurate to a tenth.
     [(1.0, 0.0, 1e-3), (3.0, 0.0, 1e-3), (2.0 * math.pi, 0.0, 1e-3), (2.5, 0.3, 0.03), (4.0, -0.4, 0.1)],
 )
-def test_arc_has_the_flux_asked_for(opening, pitch, tolerance):
+def test_arc_has_the_given_flux(opening, pitch, tolerance):
     images = np.zeros((3, 300, 300))
     add_arc(images, 150.0, 149.0, 60.0, 1.0, opening, 4.0, np.array([1.0, 2.0, 7.0]), pitch)
     np.testing.assert_allclose(images.sum(axis=(1, 2)), [1.0, 2.0, 7.0], rtol=tolerance)

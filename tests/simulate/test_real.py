@@ -45,7 +45,7 @@ def correlation(noise, lag):
     return np.corrcoef(noise[..., lag:].ravel(), noise[..., :-lag].ravel())[0, 1]
 
 
-def test_a_realistic_scene_depends_on_its_seed_and_number_alone():
+def test_a_realistic_scene_depends_only_on_its_seed_and_number():
     one, two = (simulate_scene(5, 3, REALISTIC) for _ in range(2))
     np.testing.assert_array_equal(one.pixels, two.pixels)
     assert not np.array_equal(one.pixels, simulate_scene(5, 3, SceneSettings(varied_fraction=0.0)).pixels)
@@ -60,7 +60,7 @@ def test_realistic_scenes_can_be_randomised():
 @pytest.mark.parametrize(
     ("order", "expected"), [(2, (0.153, -0.043, 0.002)), (3, (0.113, -0.077, 0.027)), (5, (0.069, -0.061, 0.049))]
 )
-def test_noise_is_correlated_as_by_the_resampling(order, expected):
+def test_noise_is_correlated_like_resampled_noise(order, expected):
     """The expected values are products of the weights of a Lanczos kernel, averaged over all phases."""
     kernel = lanczos_kernel(order)
     white = np.random.default_rng(0).normal(size=(1024, 1024))
@@ -119,7 +119,7 @@ def test_values_are_rounded_to_whole_steps():
     assert np.unique(steps[0].round()).size > 10
 
 
-def test_the_red_sequence_is_the_observed_one():
+def test_the_red_sequence_matches_observations():
     """Luminous red galaxies at z = 0.3 have g-r of 1.4 (Eisenstein et al. 2001); r-i rises fast beyond 0.4."""
     colours = np.array([observed_red_sequence(z) for z in np.linspace(0.2, 0.7, 11)])
     assert (np.diff(colours, axis=0) >= 0.0).all()
@@ -176,7 +176,7 @@ def test_stars_have_the_observed_density():
     assert all(fluxes[1] > band_fluxes(18.5, 0.0, 0.0)[1] for _, _, fluxes in bright)
 
 
-def test_a_star_leaves_marks_where_it_fills_the_detector():
+def test_a_star_that_saturates_the_detector_leaves_marks():
     star = [(0.0, 0.0, band_fluxes(16.0, 0.5, 0.2))]
     for limit, marked in ((17.5, True), (14.5, False)):
         conditions = replace(draw_conditions(np.random.default_rng(0), HSC, Geometry(), varied=False), saturation=limit)
@@ -200,7 +200,7 @@ def test_lenses_of_groups_have_small_einstein_radii(monkeypatch):
         assert all(low <= radius <= high for radius in radii)
 
 
-def test_nearby_spirals_stand_in_scenes_without_a_lens_alone(monkeypatch):
+def test_nearby_spirals_are_only_in_scenes_without_a_lens(monkeypatch):
     monkeypatch.setattr(scene_module, "REALISTIC", replace(scene_module.REALISTIC, nearby_spirals=1.0))
     lens, other = (simulate_scene(2, 0, replace(REALISTIC, lens_fraction=part)) for part in (1.0, 0.0))
     assert "nearby-spiral" not in lens.truth["impostor"]

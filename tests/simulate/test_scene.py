@@ -57,7 +57,7 @@ def others():
     return [simulate_scene(11, index, OTHERS) for index in range(5)]
 
 
-def test_a_scene_depends_on_its_seed_and_number_alone(lenses):
+def test_a_scene_depends_only_on_its_seed_and_number(lenses):
     for index in (5, 0, 3):
         again = simulate_scene(11, index, LENSES)
         np.testing.assert_array_equal(again.pixels, lenses[index].pixels)
@@ -65,12 +65,12 @@ def test_a_scene_depends_on_its_seed_and_number_alone(lenses):
         assert same_truth(again.truth, lenses[index].truth)
 
 
-def test_other_seeds_and_numbers_are_other_scenes(lenses):
+def test_scenes_differ_between_seeds_and_numbers(lenses):
     mags = {scene.truth["bcg_mag_r"] for scene in lenses} | {simulate_scene(12, 0, LENSES).truth["bcg_mag_r"]}
     assert len(mags) == 9
 
 
-def test_pixels_and_truth_belong_together(lenses, others):
+def test_pixels_and_truth_agree(lenses, others):
     for scene in lenses + others:
         truth, size = scene.truth, scene.pixels.shape[0]
         assert tuple(truth) == TRUTH_COLUMNS
@@ -88,7 +88,7 @@ def test_pixels_and_truth_belong_together(lenses, others):
             assert 29.9 <= size * scene.pixel_scale <= 90.1
 
 
-def test_a_lens_has_arcs_and_knows_them(lenses):
+def test_a_lens_has_arcs_with_truth(lenses):
     for scene in lenses:
         truth = scene.truth
         assert (truth["label"], truth["kind"]) == (1, "galaxy-cluster")
@@ -101,7 +101,7 @@ def test_a_lens_has_arcs_and_knows_them(lenses):
     assert np.median([scene.truth["magnification"] for scene in lenses]) > 2.0
 
 
-def test_another_scene_has_no_arc_and_no_numbers_of_one(others):
+def test_a_scene_without_a_lens_has_no_arc_and_no_arc_truth(others):
     for scene in others:
         assert (scene.truth["label"], scene.truth["kind"]) == (0, "none")
         assert not scene.arc.any()
@@ -134,7 +134,7 @@ def test_cluster_cluster_scenes():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kwargs", [{"varied_fraction": 0.0}, {"varied_fraction": 1.0}, {"cluster_cluster": 1.0}])
-def test_scenes_are_those_that_lenstronomy_lenses(kwargs):
+def test_scenes_match_lenstronomy(kwargs):
     pytest.importorskip("lenstronomy")
     from lenstronomy_scenes import reference_scene
 
@@ -166,7 +166,7 @@ def test_lens_fraction(truths):
 
 
 @pytest.mark.slow
-def test_lenses_and_others_come_from_the_same_clusters_and_skies(truths):
+def test_clusters_and_skies_do_not_differ_between_lenses_and_others(truths):
     """Richness, seeing, depth and the BCG must not reveal a lens."""
     rows = truths(300)
     lens, other = ([row for row in rows if row["label"] == label] for label in (1, 0))
@@ -200,14 +200,14 @@ def conditions(correlation=0.0, sigma=(1.0, 2.0, 3.0)):
 
 
 @pytest.mark.parametrize("correlation", [0.0, 0.8])
-def test_noise_has_the_sigma_asked_for(correlation):
+def test_noise_has_the_given_sigma(correlation):
     noise = add_noise(np.random.default_rng(1), np.zeros((3, 256, 256)), conditions(correlation), 0.5)
     np.testing.assert_allclose(noise.std(axis=(1, 2)), [1.0, 2.0, 3.0], rtol=0.02)
     neighbours = np.corrcoef(noise[1, :, 1:].ravel(), noise[1, :, :-1].ravel())[0, 1]
     assert (abs(neighbours) < 0.02) if correlation == 0.0 else (neighbours > 0.3)
 
 
-def test_light_adds_its_photons_noise_in_a_whole_image_as_in_one_that_has_sky_noise():
+def test_light_adds_photon_noise_with_or_without_existing_sky_noise():
     # Light that is as bright as the sky doubles the variance.
     sky = flux_of([22.3, 21.2, 20.5]) * 0.5**2
     light = np.ones((3, 256, 256)) * sky[:, None, None]
@@ -251,7 +251,7 @@ def test_arc_truth_of_a_strip():
     assert truth["arc_distance"] == pytest.approx(math.hypot(18.5, 2.0) * 0.5, rel=0.01)
 
 
-def test_arc_truth_where_nothing_stands_out():
+def test_arc_truth_without_a_significant_pixel():
     truth = arc_truth(np.full((3, 48, 48), 0.01), np.ones(3), (0.0, 0.0), Geometry(48, 0.5))
     assert truth["arc_snr"] == 0.0
     assert np.isnan(truth["arc_length"])

@@ -64,7 +64,7 @@ def test_seeing_of_drawn_scenes(monkeypatch, survey):
 
 
 @pytest.mark.slow
-def test_galaxies_alone_are_no_stars(monkeypatch):
+def test_galaxies_are_not_mistaken_for_stars(monkeypatch):
     cutouts, _ = drawn(monkeypatch, "des", 40, stars=False)
     assert np.isnan(measure_psf([cutouts]).fwhm).all()
 
@@ -80,7 +80,7 @@ def test_stars_of_known_width(scale, fwhm):
     assert (found.n_stars >= 15).all()
 
 
-def test_saturated_stars_and_bad_pixels_are_left_out():
+def test_saturated_stars_and_bad_pixels_are_ignored():
     fwhm = (1.2, 1.0, 0.9)
     cutouts = star_field(np.random.default_rng(2), 16, 0.3, fwhm, saturated=0.5)
     cutouts.pixels[:, 40:60, ::30] = np.nan
@@ -90,7 +90,7 @@ def test_saturated_stars_and_bad_pixels_are_left_out():
     assert (found.n_stars < 40).all()
 
 
-def test_unit_sky_and_batches_do_not_matter():
+def test_results_do_not_depend_on_unit_sky_and_batches():
     cutouts = star_field(np.random.default_rng(3), 8, 0.3, (1.2, 1.0, 0.9))
     found = measure_psf([cutouts])
     other = CutoutSet(1e-3 * cutouts.pixels + 50.0, pixel_scale=0.3)
@@ -170,7 +170,7 @@ LAGS = [(1, 0), (0, 1), (1, 1), (1, -1), (2, 0), (0, 2), (2, 1)]
     ],
     ids=["round", "turned", "sharp"],
 )
-def test_texture_of_noise_is_found(kernels):
+def test_texture_of_noise_is_recovered(kernels):
     rng = np.random.default_rng(6)
     truth = Texture(tuple(kernels))
     noise = np.stack([truth.apply(rng.normal(size=(3, 128, 128))) for _ in range(40)])
@@ -182,7 +182,7 @@ def test_texture_of_noise_is_found(kernels):
             assert np.mean([correlation(image, dx, dy) for image in same[:, band]]) == pytest.approx(expected, abs=0.03)
 
 
-def test_white_noise_has_one_pixel():
+def test_white_noise_has_a_kernel_of_one_pixel():
     noise = np.random.default_rng(7).normal(size=(20, 96, 96, 3)) * [1.0, 1e-6, 1e6] + [5.0, 0.0, -3e7]
     for kernel in measure_correlation([CutoutSet(noise)]):
         np.testing.assert_array_equal(kernel, 1.0)

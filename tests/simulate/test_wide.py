@@ -34,18 +34,18 @@ def wide_in(index, name):
     return Streams(21, index, (name,)).in_half(name) is not None
 
 
-def test_an_ingredient_is_wide_in_half_of_the_scenes():
+def test_an_ingredient_is_randomised_in_half_of_the_scenes():
     for name in ("galaxies", "sources", "impostors"):
         assert 0.42 < np.mean([wide_in(index, name) for index in range(500)]) < 0.58
 
 
-def test_a_plain_scene_of_a_randomised_set_is_the_scene_of_a_plain_set():
+def test_plain_scenes_of_a_randomised_set_match_a_plain_set():
     index = next(k for k in range(50) if not any(wide_in(k, n) for n in ("galaxies", "sources", "impostors")))
     np.testing.assert_array_equal(scene(index, "galaxies", "sources", "impostors").pixels, scene(index).pixels)
 
 
 @pytest.mark.parametrize("name", ["galaxies", "impostors"])
-def test_galaxies_and_impostors_leave_the_rest_of_a_scene_alone(monkeypatch, name):
+def test_galaxies_and_impostors_do_not_change_the_rest_of_a_scene(monkeypatch, name):
     """The random numbers of the stars, the lens and the sources are those of the plain scene."""
     # Some scenes with randomised impostors contain no impostor.
     index = next(k for k in range(50) if wide_in(k, name) and (name == "galaxies" or scene(k, name).truth["impostor"]))
@@ -64,7 +64,7 @@ def test_galaxies_and_impostors_leave_the_rest_of_a_scene_alone(monkeypatch, nam
     assert wide.truth["source_mag_r"] == plain.truth["source_mag_r"]
 
 
-def test_sources_change_the_arc_alone():
+def test_sources_change_only_the_arc():
     index = next(k for k in range(50) if wide_in(k, "sources"))
     plain, wide = scene(index), scene(index, "sources")
     assert not np.array_equal(plain.arc, wide.arc)
@@ -73,7 +73,7 @@ def test_sources_change_the_arc_alone():
     assert np.array_equal(scene(index, "sources", lens=0.0).pixels, scene(index, lens=0.0).pixels)
 
 
-def test_a_blank_canvas_takes_the_same_random_numbers():
+def test_a_blank_canvas_uses_the_same_random_numbers():
     drawn, blank = np.random.default_rng(4), np.random.default_rng(4)
     empty = Blank(Geometry(), 1e-3)
     for rng, sheet in ((drawn, canvas()), (blank, empty)):
@@ -83,7 +83,7 @@ def test_a_blank_canvas_takes_the_same_random_numbers():
     assert not empty.images.any()
 
 
-def test_members_scatter_about_the_richness_and_some_centres_are_alone():
+def test_members_scatter_about_the_richness_and_some_bcgs_have_none():
     blank = Blank(Geometry(), 1e-3)
     clusters = [draw_wide_cluster(np.random.default_rng(seed), blank, 0.4, 60.0) for seed in range(200)]
     alone = [cluster for cluster in clusters if cluster.richness < 60.0]
@@ -96,7 +96,7 @@ def test_members_scatter_about_the_richness_and_some_centres_are_alone():
 
 
 @pytest.mark.parametrize("structured", [False, True])
-def test_a_disc_holds_its_light(structured):
+def test_a_disc_has_the_given_flux(structured):
     """A bar adds a tenth of the light, and wings below the floor are not drawn."""
     for seed in range(6):
         sheet = Canvas(Geometry(), 1e-7)
@@ -105,7 +105,7 @@ def test_a_disc_holds_its_light(structured):
         assert 0.94 < sheet.images[1].sum() / band_fluxes(19.0, 0.6, 0.3)[1] < 1.13
 
 
-def test_a_finite_halo_has_the_einstein_radius_asked_for():
+def test_a_finite_halo_has_the_given_einstein_radius():
     for seed in range(60):
         mass = draw_wide_mass(np.random.default_rng(seed), 0.4, 12.0, (0.0, 0.0), 0.0, MEMBERS[:0])
         assert mass.offset == 0.0 or 10.0 <= mass.offset <= 40.0
@@ -116,7 +116,7 @@ def test_a_finite_halo_has_the_einstein_radius_asked_for():
     assert _strength(x, 1e-6, 1e9) == pytest.approx(x, rel=1e-6)
 
 
-def test_sources_have_their_ranges_and_components_that_add_up():
+def test_sources_are_within_their_ranges_and_components_add_up():
     rng = np.random.default_rng(1)
     mass = draw_wide_mass(rng, 0.4, 15.0, (0.0, 0.0), 0.0, MEMBERS)
     _, curve = critical_radius(mass, (0.0, 0.0))
@@ -130,7 +130,7 @@ def test_sources_have_their_ranges_and_components_that_add_up():
     assert max(len(source.components) for source in sources) >= 14
 
 
-def test_lensed_light_has_the_colours_of_its_parts():
+def test_lensed_light_has_the_colours_of_its_components():
     """Without a lens, the flux of a clumpy source corresponds to its magnitude in each band."""
     rng = np.random.default_rng(3)
     mass = ClusterMass(draw_wide_mass(rng, 0.4, 15.0, (0.0, 0.0), 0.0, MEMBERS).model.scaled(0.0), 0.4, 15.0, "NIE")
@@ -141,7 +141,7 @@ def test_lensed_light_has_the_colours_of_its_parts():
         np.testing.assert_allclose(sheet.images.sum(axis=(1, 2)) / expected, 1.0, atol=0.06)
 
 
-def test_the_truth_of_a_randomised_lens_is_that_of_its_arc():
+def test_the_truth_of_a_randomised_lens_matches_its_arc():
     for index in range(4):
         drawn = scene(index, "galaxies", "sources", "impostors")
         assert drawn.truth["arc_mag_r"] == pytest.approx(27.0 - 2.5 * math.log10(drawn.arc[..., 1].sum()), abs=1e-3)
@@ -157,7 +157,7 @@ def test_an_impostor_leaves_light_in_all_bands(kind):
     assert (sheet.images >= 0.0).all()
 
 
-def test_nearby_spirals_stand_in_scenes_without_a_lens_alone():
+def test_nearby_spirals_are_only_in_scenes_without_a_lens():
     kinds = {True: [], False: []}
     for seed in range(60):
         for is_lens in kinds:

@@ -63,7 +63,7 @@ def test_an_ingredient_changes_half_of_the_scenes(name, plain_scenes):
 
 
 @pytest.mark.parametrize("left_out", SKY)
-def test_an_ingredient_that_is_left_out_changes_nothing_in_the_others(left_out):
+def test_omitting_an_ingredient_does_not_change_the_others(left_out):
     fewer = tuple(name for name in SKY if name != left_out)
     for index in range(4):
         one, two = Streams(3, index, SKY), Streams(3, index, fewer)
@@ -86,13 +86,13 @@ def test_an_elliptical_gaussian_has_its_second_moments(e):
     assert 2.0 * xy == pytest.approx(stretch * math.sin(2.0 * angle), abs=0.004)
 
 
-def test_a_linear_interpolation_adds_the_variance_of_its_tent():
+def test_a_linear_interpolation_adds_the_variance_of_a_triangle():
     plain, smooth = (moments(star(PointSpread(1.5, math.inf, pitch=pitch, turn=0.4)), 0.5) for pitch in (0.0, 0.6))
     for k in (2, 3):
         assert smooth[k] - plain[k] == pytest.approx(0.6**2 / 6.0, rel=0.02)
 
 
-def test_a_point_spread_conserves_light_and_wings_hold_their_part():
+def test_a_point_spread_conserves_flux_and_wings_lower_its_peak():
     for spread in (PointSpread(1.0, 2.0), PointSpread(1.0, math.inf, 0.05, wings=0.3, pitch=0.5)):
         assert star(spread).sum() == pytest.approx(1000.0, rel=1e-4)
     assert star(PointSpread(1.0, math.inf, wings=0.3)).max() < star(PointSpread(1.0, math.inf)).max()
@@ -140,7 +140,7 @@ def test_noise_has_the_sky_rms_of_the_conditions(index):
     assert noise.std(axis=(1, 2)) == pytest.approx(conditions.sky_sigma, rel=0.03)
 
 
-def test_the_arcs_signal_is_that_of_the_final_image():
+def test_the_arc_snr_matches_the_final_image():
     settings = SceneSettings(("hsc",), lens_fraction=1.0, varied_fraction=0.0, randomisation=SKY)
     for index in range(3):
         scene = simulate_scene(31, index, settings)
@@ -157,7 +157,7 @@ def test_the_arcs_signal_is_that_of_the_final_image():
         assert measured["arc_mag_r"] == pytest.approx(truth["arc_mag_r"], abs=1e-3)
 
 
-def test_a_residual_is_smooth_and_no_higher_than_its_limit():
+def test_a_residual_is_smooth_and_limited():
     light = np.zeros((3, 128, 128))
     light[:, 50:80, 50:80] = flux_of(24.0)
     for seed in range(10):
@@ -167,7 +167,7 @@ def test_a_residual_is_smooth_and_no_higher_than_its_limit():
         assert np.abs(np.diff(pixels, axis=2)).max() < 0.5
 
 
-def test_marks_are_named_where_there_are_any():
+def test_only_drawn_marks_are_named():
     """In a field of 10 arcsec, every position is too close to the BCG for the mark of a star that is not drawn."""
     named = set()
     for seed in range(40):
