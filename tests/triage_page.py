@@ -56,11 +56,11 @@ class Page(TestClient):
         assert answer.status_code == 303, answer.text
         return self
 
-    def tell(self, path, **values):
+    def post_json(self, path, **values):
         return self.post(path, json=values, headers=OWN)
 
     def send_queue(self, **values):
-        return self.tell("/api/queue", **values).json()
+        return self.post_json("/api/queue", **values).json()
 
     def image(self, name, **query):
         answer = self.get(f"/api/image/{name}", params=query)

@@ -48,7 +48,7 @@ function queueOf(n) {
   return { queue_id: "q", strategy: "mix", items };
 }
 
-test("every action of the server has a key of its own and a line in the help", () => {
+test("every action of the server has a unique key and a line in the help", () => {
   const map = keymap(KEYS);
   assert.equal(map.size, Object.values(KEYS).flat().length);
   assert.deepEqual(Object.keys(KEYS).sort(), Object.keys(ACTIONS).sort());
@@ -82,7 +82,7 @@ test("keys do nothing in text fields and with Ctrl", () => {
   assert.equal(keyName("Shift+ArrowRight"), "Shift+\u2192");
 });
 
-test("grades are sent in order, again after no answer, and kept until then", async () => {
+test("grades are sent in order, resent if the server does not answer, and stored until then", async () => {
   const storage = new Storage();
   const sent = [];
   let up = false;
@@ -107,7 +107,7 @@ test("grades are sent in order, again after no answer, and kept until then", asy
   assert.equal(storage.length, 0);
 });
 
-test("a grade that the server refuses does not hold up the others", async () => {
+test("a grade that the server refuses does not block the others", async () => {
   const sent = [];
   const outbox = new Outbox("ann", async (path, { n }) => {
     if (n === 1) throw Object.assign(new Error("The grade is invalid."), { status: 422 });
@@ -120,13 +120,13 @@ test("a grade that the server refuses does not hold up the others", async () => 
   assert.equal(outbox.failed[0].error, "The grade is invalid.");
 });
 
-test("the wait between tries grows and has a limit", () => {
+test("the delay between retries grows up to a limit", () => {
   assert.ok(waitOf(0) < waitOf(1) && waitOf(30) === waitOf(31));
   assert.deepEqual([0, 401, 422, 409, 503].map(mayRetry), [true, true, false, false, true]);
   assert.match(newId(), /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
 });
 
-test("undo takes back a grade, a change and the rest of a page", async () => {
+test("undo reverts a grade, a change and the grades of the rest of a page", async () => {
   const sent = [];
   const outbox = new Outbox("ann", async (path, body) => sent.push([path, body]), null);
   const grading = new Grading(queueOf(4), outbox);
@@ -149,7 +149,7 @@ test("undo takes back a grade, a change and the rest of a page", async () => {
   assert.ok(undone.length === 4 && undone.every((id) => stored.includes(id)));
 });
 
-test("grades that were kept are shown as not saved after a reload", () => {
+test("stored grades are shown as unsaved after a reload", () => {
   const storage = new Storage();
   const down = () => new Promise(() => {});
   const outbox = new Outbox("ann", down, storage);
@@ -159,7 +159,7 @@ test("grades that were kept are shown as not saved after a reload", () => {
   assert.equal(again.index, 0);
 });
 
-test("a note of a graded object is stored with it, one of another object goes with its grade", async () => {
+test("the note on a graded object is sent immediately, on another object with its grade", async () => {
   const sent = [];
   const grading = new Grading(queueOf(2), new Outbox("ann", async (path, body) => sent.push(body), null));
   grading.annotate(0, { note: "an arc" });
@@ -171,7 +171,7 @@ test("a note of a graded object is stored with it, one of another object goes wi
   assert.deepEqual(sent.map(({ grade, note }) => [grade, note]), [["A", "an arc"], ["A", "two arcs"]]);
 });
 
-test("the next object without a grade comes after this one, then from the start", () => {
+test("the next object without a grade is searched after the current one, then from the start", () => {
   const grading = new Grading(queueOf(4), new Outbox("ann", async () => {}, null));
   grading.index = 2;
   assert.equal(grading.nextUngraded(), 3);
@@ -186,7 +186,7 @@ test("axes have round numbers", () => {
   assert.deepEqual(ticks(0.3), [0, 0.1, 0.2, 0.3]);
 });
 
-test("quantiles are interpolated as numpy's", () => {
+test("quantiles are interpolated like numpy's", () => {
   assert.equal(quantile(Float64Array.of(5, 1, 4, 2), 0.5), 3);
   assert.equal(quantile(Float64Array.of(3, 1, 2), 0.4), 1.8);
   assert.equal(quantile(Float64Array.of(7), 0.4), 7);
@@ -197,7 +197,7 @@ test("an estimate without a value shows its note", () => {
   assert.equal(estimate({ value: 0.5, low: 0.25, high: 0.75 }, true), "50 % (25 % to 75 %)");
 });
 
-test("the training round knows right, wrong and unsure", () => {
+test("the training round distinguishes right, wrong and unsure grades", () => {
   assert.deepEqual([isRight("A", 1), isRight("X", 1), isRight("C", 0), isRight("X", 0), isRight("U", 1)], [true, false, false, true, null]);
 });
 

@@ -76,7 +76,7 @@ def opened(chromium, server):
     assert not errors
 
 
-def until(page, condition, argument=None):
+def wait_until(page, condition, argument=None):
     """Wait until a JavaScript function returns true; the security policy of the page blocks Playwright's own method."""
     end = time.monotonic() + 15.0
     while not page.evaluate(condition, argument):
@@ -86,7 +86,7 @@ def until(page, condition, argument=None):
 
 def ready(page):
     """Wait until the image of the current object is drawn."""
-    until(
+    wait_until(
         page,
         """() => { const id = document.querySelector("canvas.viewer")?.dataset.object;
                    return id && document.querySelector(".place").textContent.includes(id); }""",
@@ -94,14 +94,14 @@ def ready(page):
 
 
 def saved(page):
-    until(page, "() => document.querySelector('#saved').textContent === 'all saved'")
+    wait_until(page, "() => document.querySelector('#saved').textContent === 'all saved'")
 
 
-def spoken(page):
+def announcement(page):
     return page.locator("#live").text_content()
 
 
-def place(page):
+def position_text(page):
     return page.locator(".single .place strong").text_content()
 
 
@@ -111,18 +111,18 @@ def grades_of(folder, grader):
     return table[table["grader"] == grader].reset_index(drop=True)
 
 
-def test_from_a_table_to_a_graded_list_by_keyboard_alone(opened, folder):
+def test_a_list_can_be_graded_with_the_keyboard_only(opened, folder):
     page = opened("kay")
     keys = ["1", "a", "2", "b", "3", "c", "4", "x", "u", "s", "r", "m", "h", "t", "e", "f", "o"]
     shown = []
     for number, key in enumerate(keys):
-        assert place(page) == f"{number + 1} of {N}"
+        assert position_text(page) == f"{number + 1} of {N}"
         ready(page)
         shown.append(page.locator("canvas.viewer").get_attribute("data-object"))
         page.keyboard.press(key)
-    assert spoken(page).startswith(f"Graded X, other. Image 18 of {N}.")
+    assert announcement(page).startswith(f"Graded X, other. Image 18 of {N}.")
     page.keyboard.press("ArrowLeft")
-    assert place(page) == f"17 of {N}"
+    assert position_text(page) == f"17 of {N}"
     page.wait_for_selector(".info dl")
     assert "Probability of a lens" in page.locator(".info").text_content()
     link = page.locator(".links a").first
@@ -130,7 +130,7 @@ def test_from_a_table_to_a_graded_list_by_keyboard_alone(opened, folder):
     page.keyboard.press("l")
     assert page.evaluate("document.activeElement.tagName") == "A"
     page.keyboard.press("Shift+ArrowRight")
-    assert place(page) == f"18 of {N}"
+    assert position_text(page) == f"18 of {N}"
     page.keyboard.press("g")
     page.keyboard.press("Shift+X")
     page.keyboard.press("Space")
@@ -156,7 +156,7 @@ def test_undo(opened, folder):
     page.keyboard.press("ArrowLeft")
     page.keyboard.press("x")
     page.keyboard.press("z")
-    assert place(page) == f"1 of {N}" and page.locator(".place .badge").text_content() == "A"
+    assert position_text(page) == f"1 of {N}" and page.locator(".place .badge").text_content() == "A"
     page.keyboard.press("z")
     assert page.locator(".place .badge").count() == 0
     page.keyboard.press("g")
@@ -170,16 +170,16 @@ def test_undo(opened, folder):
     assert grades_of(folder, "una")["grade"].tolist() == ["B"]
     page.keyboard.press("z")
     page.keyboard.press("z")
-    assert spoken(page) == "There is nothing to undo."
+    assert announcement(page) == "There is nothing to undo."
     saved(page)
     assert grades_of(folder, "una").empty
 
 
-def test_a_note_fires_no_key(opened, folder):
+def test_typing_a_note_triggers_no_key(opened, folder):
     page = opened("nora")
     page.keyboard.press("n")
     page.keyboard.type("a bright arc, z = 1.4 <b>x</b>")
-    assert place(page) == f"1 of {N}" and page.locator(".place .badge").count() == 0
+    assert position_text(page) == f"1 of {N}" and page.locator(".place .badge").count() == 0
     page.keyboard.press("Escape")
     page.keyboard.press("a")
     saved(page)
@@ -206,7 +206,7 @@ def test_a_click_marks_an_arc_and_a_reveal_is_recorded(opened, folder):
     assert 3 * (mark[0] + 0.5) == pytest.approx(mark[1] + 0.5, abs=2)
 
 
-def test_two_browsers_at_once(opened, folder):
+def test_two_browsers_can_grade_concurrently(opened, folder):
     pages = [opened("duo"), opened("two")]
     for _ in range(20):
         for page, key in zip(pages, "ax", strict=True):
@@ -222,7 +222,7 @@ def test_two_browsers_at_once(opened, folder):
     assert sorted(grades_of(folder, "duo")["grade"]) == ["A"] * 19 + ["C"]
 
 
-def test_a_server_that_is_killed_loses_nothing(opened, tmp_path):
+def test_no_grade_is_lost_if_the_server_is_killed(opened, tmp_path):
     example_folder(tmp_path)
     with Server(tmp_path, ["kim"], *BATCH) as first:
         page = opened("kim", link=first.links["kim"])
@@ -233,9 +233,9 @@ def test_a_server_that_is_killed_loses_nothing(opened, tmp_path):
     assert len(grades_of(tmp_path, "kim")) == 5
     for _ in range(5):
         page.keyboard.press("a")
-    until(page, "() => document.querySelector('#saved').textContent === '5 not saved yet'")
+    wait_until(page, "() => document.querySelector('#saved').textContent === '5 not saved yet'")
     assert f"start it with --port {first.port}" in page.locator("#trouble").text_content()
-    assert place(page).startswith("11 of")
+    assert position_text(page).startswith("11 of")
     with Server(tmp_path, ["kim"], *BATCH, port=first.port):
         saved(page)
         assert page.locator("#trouble").is_hidden()
@@ -244,10 +244,10 @@ def test_a_server_that_is_killed_loses_nothing(opened, tmp_path):
         page.reload()
         page.wait_for_selector("#saved.state-saved")
         ready(page)
-        assert place(page).startswith("11 of")
+        assert position_text(page).startswith("11 of")
 
 
-def test_every_screen_fits_a_narrow_one(opened):
+def test_every_screen_fits_a_narrow_display(opened):
     page = opened("mia")
     page.set_viewport_size({"width": 390, "height": 800})
     for screen in SCREENS:
@@ -278,7 +278,7 @@ CONTRAST = """(selector) => {
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_colours_of_both_schemes_can_be_read(opened, scheme):
+def test_colours_of_both_schemes_are_readable(opened, scheme):
     page = opened("lena" if scheme == "light" else "dora", color_scheme=scheme, reduced_motion="reduce")
     page.keyboard.press("x")
     page.keyboard.press("ArrowLeft")
@@ -301,9 +301,9 @@ def as_sent(pixels):
     return np.moveaxis(low + (high - low) / 65534 * values, 0, 2)
 
 
-def test_the_pixels_on_the_canvas_are_those_of_python(opened):
+def test_the_pixels_on_the_canvas_match_python(opened):
     page = opened("hal", "mosaic")
-    until(page, "() => !document.querySelector('.tile canvas.loading')")
+    wait_until(page, "() => !document.querySelector('.tile canvas.loading')")
     compared = 0
     for name in ("sim-2026-000003", "sim-2026-000012"):
         tile = page.locator(f".tile[aria-label^='{name}'] canvas")
@@ -320,7 +320,7 @@ def test_the_pixels_on_the_canvas_are_those_of_python(opened):
     assert compared
     before = tile.evaluate("(c) => c.toDataURL().length")
     page.keyboard.press("]")
-    until(page, "(n) => document.querySelector('.tile canvas').toDataURL().length !== n", before)
+    wait_until(page, "(n) => document.querySelector('.tile canvas').toDataURL().length !== n", before)
 
 
 def test_the_training_round_and_the_help(opened):

@@ -58,7 +58,7 @@ def graded(browser, link, lenses):
     return page
 
 
-def test_from_a_graded_list_to_a_better_model(tmp_path):
+def test_a_graded_list_gives_a_better_model(tmp_path):
     example_folder(tmp_path)
     (tmp_path / "learn.py").write_text(LEARN)
     (tmp_path / "start.py").write_text(PROGRAM)

@@ -11,7 +11,7 @@ from gridlens.cutouts import CutoutSet, write_npz
 from gridlens.grading import GradeBook
 
 
-def test_a_session_says_who_grades_and_how(page):
+def test_a_session_describes_the_grader_and_the_grades(page):
     said = page.get("/api/session").json()
     assert said["grader"] == "ada" and said["blind"] and said["n_pool"] == N
     assert list(said["grades"]) == list("ABCXU") and len(said["subclasses"]) == 8
@@ -19,16 +19,16 @@ def test_a_session_says_who_grades_and_how(page):
     assert [line["grade"] for line in said["criteria"]] == list("ABCXU")
 
 
-def test_a_queue_is_blind_and_graded_to_its_end(page):
+def test_a_queue_is_blind_until_its_last_grade(page):
     assert page.get("/api/queue").json() is None
-    queue = page.tell("/api/queue", batch=5).json()
+    queue = page.post_json("/api/queue", batch=5).json()
     assert [item["position"] for item in queue["items"]] == list(range(5))
     assert set(queue["items"][0]) == {
         "position", "object_id", "grade", "subclass", "confidence", "note", "grade_id"
     }  # fmt: skip
-    assert page.tell("/api/queue", batch=7).json()["queue_id"] == queue["queue_id"]
+    assert page.post_json("/api/queue", batch=7).json()["queue_id"] == queue["queue_id"]
     for item in queue["items"]:
-        answer = page.tell(
+        answer = page.post_json(
             "/api/grade",
             object_id=item["object_id"],
             grade="X",
@@ -45,13 +45,13 @@ def test_a_queue_is_blind_and_graded_to_its_end(page):
             assert (own["grade"], own["subclass"], own["confidence"]) == ("X", "spiral", 2)
             assert own["grade_id"] == answer.json()["grade_id"]
     assert page.get("/api/queue").json() is None
-    following = page.tell("/api/queue", batch=5).json()
+    following = page.post_json("/api/queue", batch=5).json()
     assert following["queue_id"] != queue["queue_id"]
-    assert page.tell("/api/queue", batch=0).status_code == 422
-    assert page.tell("/api/queue", strategy="best").status_code == 422
+    assert page.post_json("/api/queue", batch=0).status_code == 422
+    assert page.post_json("/api/queue", strategy="best").status_code == 422
 
 
-def test_an_image_holds_the_pixels_to_a_fraction_of_the_noise(page):
+def test_an_image_has_the_pixels_to_a_fraction_of_the_noise(page):
     pixels = pixels_of(N)
     header, values = page.image("c003")
     assert header["views"] == ["raw", "subtracted", "blue"] and values.shape == (3, 3, 48, 48)
@@ -71,7 +71,7 @@ def test_an_image_is_sent_once(page):
     assert page.get("/api/image/c001?views=blue").headers["etag"] != first.headers["etag"]
 
 
-def test_thumbnails_come_one_after_another(page):
+def test_thumbnails_are_concatenated(page):
     content = page.get("/api/thumbnails?ids=c000,no%2Cbody,c002&size=24").content
     found = []
     while content:
@@ -85,14 +85,14 @@ def test_thumbnails_come_one_after_another(page):
 def test_a_repeated_grade_is_stored_once_and_undone_once(page):
     name, other = str(uuid.uuid4()), str(uuid.uuid4())
     for grade_id, object_id in ((name, "c000"), (name, "c000"), (other, "c001")):
-        assert page.tell("/api/grade", object_id=object_id, grade="A", grade_id=grade_id).json() == {
+        assert page.post_json("/api/grade", object_id=object_id, grade="A", grade_id=grade_id).json() == {
             "grade_id": grade_id
         }
     assert len(page.get("/api/history").json()) == 2
-    assert page.tell("/api/undo", grade_id=name).json()["object_id"] == "c000"
-    assert page.tell("/api/undo", grade_id=name).json()["object_id"] is None
-    assert page.tell("/api/undo").json()["object_id"] == "c001"
-    assert page.tell("/api/undo").json()["object_id"] is None
+    assert page.post_json("/api/undo", grade_id=name).json()["object_id"] == "c000"
+    assert page.post_json("/api/undo", grade_id=name).json()["object_id"] is None
+    assert page.post_json("/api/undo").json()["object_id"] == "c001"
+    assert page.post_json("/api/undo").json()["object_id"] is None
     assert [line["current"] for line in page.get("/api/history").json()] == [False, False]
 
 
@@ -106,27 +106,27 @@ def test_a_repeated_grade_is_stored_once_and_undone_once(page):
         ({"grade": "A", "queue_id": "none", "position": 0}, "not in the grade book"),
     ],
 )
-def test_an_invalid_grade_is_refused_in_a_sentence(page, values, said):
-    answer = page.tell("/api/grade", object_id="c000", **values)
+def test_an_invalid_grade_has_a_clear_message(page, values, said):
+    answer = page.post_json("/api/grade", object_id="c000", **values)
     assert answer.status_code == 422 and said in answer.json()["error"]
     assert page.get("/api/history").json() == []
 
 
-def test_two_graders_do_not_see_each_other(folder):
+def test_graders_do_not_see_the_grades_of_others(folder):
     with opened(("ada", "bob")) as browser:
         ada, bob = browser("ada"), browser("bob")
-        queue = ada.tell("/api/queue", batch=4).json()
+        queue = ada.post_json("/api/queue", batch=4).json()
         assert bob.get("/api/queue").json()["queue_id"] == queue["queue_id"]
         first = queue["items"][0]["object_id"]
         place = {"queue_id": queue["queue_id"], "position": 0, "object_id": first}
-        ada.tell("/api/grade", grade="A", note="ring", **place)
+        ada.post_json("/api/grade", grade="A", note="ring", **place)
         assert ada.get("/api/queue").json()["items"][0]["note"] == "ring"
         assert bob.get("/api/queue").json()["items"][0]["grade"] is None
         assert bob.get("/api/disagreement").json()["items"] == []
-        bob.tell("/api/grade", grade="X", **place)
+        bob.post_json("/api/grade", grade="X", **place)
         (item,) = bob.get("/api/disagreement").json()["items"]
         assert {line["grader"]: line["grade"] for line in item["grades"]} == {"ada": "A", "bob": "X"}
-        assert bob.tell("/api/undo").json()["object_id"] == first
+        assert bob.post_json("/api/undo").json()["object_id"] == first
         assert ada.get("/api/queue").json()["items"][0]["grade"] == "A"
 
 
@@ -134,7 +134,7 @@ def test_the_cookie_outlives_the_server(folder):
     with opened() as browser:
         client = browser("ada")
         cookies = dict(client.cookies)
-        assert client.tell("/api/grade", object_id="c000", grade="A").status_code == 200
+        assert client.post_json("/api/grade", object_id="c000", grade="A").status_code == 200
     with opened() as browser:
         again = browser()
         again.cookies.update(cookies)
@@ -145,11 +145,11 @@ def test_the_cookie_outlives_the_server(folder):
         assert other.get("/api/history").status_code == 401
 
 
-def test_changed_pixels_are_noticed(folder):
+def test_changed_pixels_are_detected(folder):
     with opened() as browser:
         page = browser("ada")
         assert page.image("c000", views="raw")[0]["note"] == ""
-        page.tell("/api/grade", object_id="c000", grade="A")
+        page.post_json("/api/grade", object_id="c000", grade="A")
     with GradeBook.open("grades.sqlite") as book:
         (line,) = book.objects().to_dict("records")
     assert len(line["pixels_sha256"]) == 64 and line["source"] == "shard.npz" and line["ra"] == 10.0
@@ -163,7 +163,7 @@ def test_changed_pixels_are_noticed(folder):
         assert book.current().empty
 
 
-def test_cutouts_that_moved_are_a_sentence(folder):
+def test_moved_cutouts_have_a_clear_message(folder):
     (folder / "shard.npz").rename(folder / "other.npz")
     with opened() as browser:
         page = browser("ada")

@@ -77,7 +77,7 @@ def above_sky(pixels, band):
 
 
 @pytest.mark.parametrize("kind", ["galaxy", "missing", "narrow", "star"])
-def test_the_stretch_is_that_of_python(folder, noise, tmp_path, kind):
+def test_the_stretch_matches_python(folder, noise, tmp_path, kind):
     pixels = noise(n=1, size=48, seed=3)[0]
     if kind == "missing":
         pixels[5:9, 7] = np.nan

@@ -46,7 +46,7 @@ def stub(folder, monkeypatch):
     return make
 
 
-def ended(page):
+def final_state(page):
     """Return the state of the training once it has ended."""
     for _ in range(600):
         said = page.get("/api/retrain").json()
@@ -61,15 +61,15 @@ def test_an_accepted_model_is_the_base_of_the_next_queue(stub, folder):
     with opened() as browser:
         page = browser("ada")
         assert page.get("/api/retrain").json()["state"] == "idle"
-        assert page.tell("/api/retrain/decide", accept=True).status_code == 409
-        assert page.tell("/api/retrain").json() == {"state": "running"}
-        said = ended(page)
+        assert page.post_json("/api/retrain/decide", accept=True).status_code == 409
+        assert page.post_json("/api/retrain").json() == {"state": "running"}
+        said = final_state(page)
         assert said["state"] == "done" and said["accepted"] and said["verdict"] == "compared"
         assert said["log"] == ["Fitting"] and said["card"] == "# Card"
         assert said["before"][:2] == ["c000", "c001"] and said["after"][:2] == ["c039", "c038"]
         assert len(said["after"]) == 20
-        assert page.tell("/api/retrain/decide", accept=True).json() == {"state": "accepted"}
-        assert page.tell("/api/retrain/decide", accept=True).status_code == 409
+        assert page.post_json("/api/retrain/decide", accept=True).json() == {"state": "accepted"}
+        assert page.post_json("/api/retrain/decide", accept=True).status_code == 409
         assert page.get("/api/session").json()["model"].endswith("model")
         items = page.send_queue(batch=10, strategy="top")["items"]
         assert {item["object_id"] for item in items} == {f"c{k:03d}" for k in range(30, 40)}
@@ -81,44 +81,44 @@ def test_an_accepted_model_is_the_base_of_the_next_queue(stub, folder):
         assert book.queues()["model_id"].tolist() == [models["model_id"][1]]
 
 
-def test_the_old_model_stays_where_the_new_one_is_worse(stub, folder):
+def test_the_old_model_is_kept_if_the_new_one_is_worse(stub, folder):
     stub(accepted=False)
     with opened() as browser:
         page = browser("ada")
-        page.tell("/api/retrain")
-        said = ended(page)
+        page.post_json("/api/retrain")
+        said = final_state(page)
         assert said["state"] == "done" and not said["accepted"] and said["after"] == []
-        refused = page.tell("/api/retrain/decide", accept=True)
+        refused = page.post_json("/api/retrain/decide", accept=True)
         assert refused.status_code == 409 and "worse than the old one" in refused.json()["error"]
-        assert page.tell("/api/retrain/decide", accept=False).json() == {"state": "kept"}
+        assert page.post_json("/api/retrain/decide", accept=False).json() == {"state": "kept"}
         assert page.get("/api/session").json()["model"] is None
     with GradeBook.open("grades.sqlite") as book:
         assert book.models().empty
 
 
-def test_a_training_that_fails_says_why(stub, folder):
+def test_a_failed_training_has_a_clear_message(stub, folder):
     stub(fails=True)
     with opened() as browser:
         page = browser("ada")
-        page.tell("/api/retrain")
-        said = ended(page)
+        page.post_json("/api/retrain")
+        said = final_state(page)
         assert said["state"] == "failed" and said["log"][-1] == "Error: too few grades"
         stub()
-        assert page.tell("/api/retrain").status_code == 200 and ended(page)["state"] == "done"
+        assert page.post_json("/api/retrain").status_code == 200 and final_state(page)["state"] == "done"
     assert sorted(path.name for path in (folder / "grades.models").iterdir()) == ["001", "002"]
 
 
-def test_one_training_at_a_time_which_ends_with_the_server(folder, monkeypatch):
+def test_trainings_run_one_at_a_time_and_end_with_the_server(folder, monkeypatch):
     monkeypatch.setattr(_retraining, "_COMMAND", [sys.executable, "-c", "import time; time.sleep(60)"])
     with opened() as browser:
         page = browser("ada")
-        page.tell("/api/retrain")
-        assert page.tell("/api/retrain").status_code == 409
+        page.post_json("/api/retrain")
+        assert page.post_json("/api/retrain").status_code == 409
         process = page.triage.retraining._process
     assert process.poll() is not None
 
 
-def test_the_job_trains_and_scores_the_objects_of_the_table_alone(folder, monkeypatch):
+def test_the_job_trains_on_and_scores_only_objects_of_the_table(folder, monkeypatch):
     """The training itself is done by `train`, which has separate tests."""
     import gridlens.training
     from gridlens.models._bundle import model_folder
@@ -148,7 +148,7 @@ def test_the_job_trains_and_scores_the_objects_of_the_table_alone(folder, monkey
     assert json.loads((job / work.STATUS).read_text())["fraction"] == 1.0
 
 
-def test_a_folder_that_cannot_be_written_is_a_sentence(folder):
+def test_a_read_only_folder_has_a_clear_message(folder):
     (folder / "grades.models").write_text("a file")
     with pytest.raises(GridlensError):
         Retraining("grades.sqlite").start({}, [], [], "default", 1e-3)

@@ -9,10 +9,10 @@ from gridlens.triage._measuring import _blue_map, _reasons
 
 
 def test_a_score_is_hidden_until_the_grade(page):
-    refused = page.tell("/api/reveal", object_id="c002")
+    refused = page.post_json("/api/reveal", object_id="c002")
     assert refused.status_code == 409 and "after your grade" in refused.json()["error"]
-    page.tell("/api/grade", object_id="c002", grade="B")
-    said = page.tell("/api/reveal", object_id="c002").json()
+    page.post_json("/api/grade", object_id="c002", grade="B")
+    said = page.post_json("/api/reveal", object_id="c002").json()
     expected = table_of(40).iloc[2]
     assert said["p_lens"] == pytest.approx(expected["p_lens"]) and said["rank"] == 3
     assert said["p_low"] < said["p_lens"] < said["p_high"]
@@ -23,10 +23,10 @@ def test_a_score_is_hidden_until_the_grade(page):
 
 
 def test_a_score_that_is_revealed_early_is_recorded(page):
-    assert page.tell("/api/reveal", object_id="c002", before_grade=True).status_code == 200
-    page.tell("/api/grade", object_id="c002", grade="B", blind=True)
-    page.tell("/api/grade", object_id="c003", grade="B", blind=True)
-    page.tell("/api/grade", object_id="c004", grade="B", blind=False)
+    assert page.post_json("/api/reveal", object_id="c002", before_grade=True).status_code == 200
+    page.post_json("/api/grade", object_id="c002", grade="B", blind=True)
+    page.post_json("/api/grade", object_id="c003", grade="B", blind=True)
+    page.post_json("/api/grade", object_id="c004", grade="B", blind=False)
     with GradeBook.open("grades.sqlite") as book:
         assert book.current()["blind"].tolist() == [False, True, False]
 
@@ -34,21 +34,21 @@ def test_a_score_that_is_revealed_early_is_recorded(page):
 def test_without_blindness_nothing_is_hidden(folder):
     with opened(blind=False) as browser:
         page = browser("ada")
-        assert page.tell("/api/reveal", object_id="c002").json()["score"] is not None
-        page.tell("/api/grade", object_id="c002", grade="B")
+        assert page.post_json("/api/reveal", object_id="c002").json()["score"] is not None
+        page.post_json("/api/grade", object_id="c002", grade="B")
     with GradeBook.open("grades.sqlite") as book:
         assert book.current()["blind"].tolist() == [False]
 
 
-def test_the_strongest_terms_are_those_of_the_explanation(folder):
+def test_the_strongest_terms_match_the_explanation(folder):
     table_of(40).assign(score=0.5, context_theta_e=12.5, known_lens="Abell 1703", other=1.0).to_parquet(
         "scores.parquet"
     )
     with opened(model="default") as browser:
         page = browser("ada")
         assert page.get("/api/session").json()["context"]
-        page.tell("/api/grade", object_id="c002", grade="B")
-        said = page.tell("/api/reveal", object_id="c002").json()
+        page.post_json("/api/grade", object_id="c002", grade="B")
+        said = page.post_json("/api/reveal", object_id="c002").json()
     assert len(said["terms"]) == 9 and all(set(term) == {"text", "log_odds"} for term in said["terms"])
     assert said["because"].endswith(".") and "as in the table" in said["note"]
     assert said["context"] == {"context_theta_e": 12.5, "known_lens": "Abell 1703"}
@@ -78,7 +78,9 @@ def test_progress_and_agreement(folder):
             grade = "A" if item["object_id"] < "c006" else "X"
             for client in (ada, bob):
                 place = {"queue_id": queue["queue_id"], "position": item["position"]}
-                assert client.tell("/api/grade", object_id=item["object_id"], grade=grade, **place).status_code == 200
+                assert (
+                    client.post_json("/api/grade", object_id=item["object_id"], grade=grade, **place).status_code == 200
+                )
         said = ada.get("/api/progress").json()
         assert said["n_graded"] == 20 and said["discovery"][-1] == [20, 6] and said["per_100"] == [[20, 30.0]]
         assert said["left"]["low"] <= said["left"]["value"] <= said["left"]["high"]
@@ -90,12 +92,12 @@ def test_progress_and_agreement(folder):
 def test_objects_outside_the_table_are_unknown(page):
     for name in ("nobody", "../shard.npz", "%2e%2e%2fshard.npz", "/etc/passwd", "shard.npz"):
         assert page.get(f"/api/image/{name}").status_code == 404
-    assert page.tell("/api/grade", object_id="nobody", grade="A").status_code == 404
-    assert page.tell("/api/reveal", object_id="nobody").status_code == 404
+    assert page.post_json("/api/grade", object_id="nobody", grade="A").status_code == 404
+    assert page.post_json("/api/reveal", object_id="nobody").status_code == 404
     assert page.get("/api/history").json() == []
 
 
-def test_gold_objects_elsewhere_are_shown(folder):
+def test_gold_objects_from_other_files_are_shown(folder):
     (folder / "shard.npz").rename("gold.npz")
     gold = pd.DataFrame({"object_id": ["c001", "g9"], "path": ["gold.npz", "gone.npz"], "truth": 1, "kind": "injected"})
     table_of(40).drop(index=1).to_parquet("scores.parquet")
@@ -106,7 +108,7 @@ def test_gold_objects_elsewhere_are_shown(folder):
 
 
 @pytest.mark.slow
-def test_blue_maps_come_from_another_process_that_may_end(page):
+def test_blue_maps_survive_the_end_of_the_measuring_process(page):
     values = page.image("c000", views="blue")[1]
     assert values[0, 0].min() < values[0, 0].max() < 65535
     (worker,) = page.triage.measuring._pool._processes.values()

@@ -43,7 +43,7 @@ def test_the_server_answers_to_no_other_host(page, host):
     assert page.get("/?token=x", headers={"host": host}).status_code == 403
 
 
-def test_a_request_names_one_host(page):
+def test_a_request_with_several_hosts_is_refused(page):
     cookies = "; ".join(f"{name}={value}" for name, value in page.cookies.items())
     own = ("host", f"127.0.0.1:{PORT}")
     for hosts in ([own, ("host", "evil.org")], [own, own]):
@@ -64,7 +64,7 @@ def test_a_request_names_one_host(page):
         ("[]:80", (None, None)),
     ],
 )
-def test_hosts_are_parsed_as_browsers_do(text, expected):
+def test_hosts_are_parsed_as_in_browsers(text, expected):
     assert host_and_port(text) == expected
 
 
@@ -113,7 +113,7 @@ def test_tokens_are_compared_in_constant_time(page, monkeypatch):
     assert len(compared) == 2
 
 
-def test_a_link_in_a_mail_opens_the_page_again(folder):
+def test_a_link_from_another_site_reloads_the_page(folder):
     with opened() as browser:
         answer = browser().get("/", headers={"sec-fetch-site": "cross-site"})
         assert answer.status_code == 200 and answer.headers["refresh"] == "0; url=/"
@@ -159,7 +159,7 @@ def test_a_form_may_not_change_the_state(page, kind):
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH", "OPTIONS"])
-def test_the_state_is_changed_by_post_alone(page, method):
+def test_the_state_is_changed_only_by_post(page, method):
     answer = page.request(method, "/api/grade", headers=OWN)
     assert answer.status_code == 405
     assert "access-control-allow-origin" not in answer.headers
@@ -179,7 +179,7 @@ def test_every_answer_has_the_headers(page, path):
 
 
 def test_a_large_request_is_refused(page):
-    answer = page.tell("/api/grade", **BODY, note="x" * 70_000)
+    answer = page.post_json("/api/grade", **BODY, note="x" * 70_000)
     assert answer.status_code == 413 and "64 kB" in answer.json()["error"]
 
     def parts():
@@ -198,9 +198,9 @@ def test_a_request_must_be_a_json_object(page, body):
     assert answer.status_code == 422 and "JSON object" in answer.json()["error"]
 
 
-def test_a_note_stays_text(page):
+def test_a_note_is_sent_as_text(page):
     note = "<script>alert(1)</script>"
-    page.tell("/api/grade", **BODY, note=note)
+    page.post_json("/api/grade", **BODY, note=note)
     answer = page.get("/api/history")
     assert answer.json()[0]["note"] == note and answer.headers["content-type"] == "application/json"
 

@@ -61,8 +61,8 @@ def children_of(pid):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="processes are listed by Linux")
-def test_the_command_serves_until_it_is_interrupted_and_keeps_each_grade(folder):
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="requires the list of processes in /proc")
+def test_the_command_serves_until_interrupted_and_stores_every_grade(folder):
     with running("scores.parquet", "--grader", "ada") as (process, link):
         base, _, token = link.partition("/?token=")
         assert re.fullmatch(r"http://127\.0\.0\.1:\d+", base) and len(token) > 40
@@ -84,7 +84,7 @@ def test_the_command_serves_until_it_is_interrupted_and_keeps_each_grade(folder)
             if not command_of(worker):
                 break
             time.sleep(0.1)
-        assert not command_of(worker), "the process that measures outlives the server"
+        assert not command_of(worker), "the measuring process is still running after the server"
     with GradeBook.open("grades.sqlite") as book:
         assert book.current()[["object_id", "grader", "grade"]].to_numpy().tolist() == [["c000", "ada", "A"]]
     with running("scores.parquet", "--graders", "ada,bob") as (process, line):
@@ -94,7 +94,7 @@ def test_the_command_serves_until_it_is_interrupted_and_keeps_each_grade(folder)
         assert process.wait(20) == 0
 
 
-def test_a_port_in_use_is_a_sentence(folder):
+def test_a_port_in_use_has_a_clear_message(folder):
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         result = run("scores.parquet", "--port", port, "--no-browser")
@@ -103,7 +103,7 @@ def test_a_port_in_use_is_a_sentence(folder):
     assert not (folder / "grades.sqlite").exists()
 
 
-def test_another_host_needs_consent_and_is_warned_of(folder, monkeypatch):
+def test_another_host_requires_consent_and_warns(folder, monkeypatch):
     hosts = []
     monkeypatch.setattr("gridlens.triage.serve", lambda scores, **options: hosts.append(options["allow_host"]))
     result = run("scores.parquet", "--no-browser")
@@ -128,10 +128,10 @@ def test_the_server_listens_on_loopback_unless_a_host_is_allowed(folder, monkeyp
 
     seen = {}
 
-    def instead(self, sockets):
+    def recording_run(self, sockets):
         seen["address"], seen["hosts"] = sockets[0].getsockname()[0], self.config.app._hosts
 
-    monkeypatch.setattr(uvicorn.Server, "run", instead)
+    monkeypatch.setattr(uvicorn.Server, "run", recording_run)
     serve("scores.parquet", announce=seen.update, graders=["ada"])
     assert seen["address"] == "127.0.0.1" and seen["hosts"] == {"127.0.0.1", "localhost", "::1"}
     assert seen["ada"].startswith("http://127.0.0.1:")
@@ -162,14 +162,14 @@ def test_usage_errors(folder):
     ],
 )
 @pytest.mark.parametrize("suffix", ["parquet", "csv"])
-def test_a_table_that_cannot_be_used_is_a_sentence(folder, change, said, suffix):
+def test_an_unusable_table_has_a_clear_message(folder, change, said, suffix):
     table = change(table_of(N))
     table.to_parquet("other.parquet") if suffix == "parquet" else table.to_csv("other.csv", index=False)
     result = run(f"other.{suffix}", "--no-browser")
     assert result.exit_code == 1 and said in result.stderr
 
 
-def test_a_missing_or_damaged_table_is_a_sentence(folder):
+def test_a_missing_or_damaged_table_has_a_clear_message(folder):
     assert "There is no table" in run("none.parquet").stderr
     (folder / "bad.parquet").write_bytes(b"PAR1 and no more")
     assert "cannot be read" in run("bad.parquet").stderr
@@ -184,7 +184,7 @@ def test_a_table_of_a_later_version_is_read_by_its_columns(folder):
 
 
 @pytest.mark.parametrize("suffix", ["csv", "fits", "votable"])
-def test_other_tables_give_the_same_objects(folder, suffix):
+def test_other_table_formats_give_the_same_objects(folder, suffix):
     from gridlens._tables import write_table
 
     table = table_of(N).assign(id=[f"{k:04d}" for k in range(N)], p_low=np.nan)
@@ -195,44 +195,44 @@ def test_other_tables_give_the_same_objects(folder, suffix):
     assert read.positions(["0001"])["ra"].tolist() == pytest.approx([table["ra"][1]])
 
 
-def test_ids_have_one_spelling(folder):
+def test_ids_are_normalised(folder):
     table_of(3).assign(id=[7, 8, 9]).to_parquet("numbers.parquet")
     assert ScoreTable("numbers.parquet").ids == ["7", "8", "9"]
     table_of(3).assign(id=[" a", "b\n", "c"]).to_parquet("blanks.parquet")
     assert ScoreTable("blanks.parquet").ids == ["a", "b", "c"]
 
 
-def test_rejected_rows_are_never_the_best(folder):
+def test_rejected_rows_are_never_among_the_best(folder):
     table_of(5).assign(status=["rejected", "ok", "ok", "ok", "ok"]).to_parquet("some.parquet")
     assert ScoreTable("some.parquet").best(2) == ["c001", "c002"]
 
 
-def test_a_locked_book_is_a_sentence_and_may_be_tried_again(page):
-    page.tell("/api/grade", object_id="c000", grade="A")
+def test_a_locked_book_has_a_clear_message_and_can_be_retried(page):
+    page.post_json("/api/grade", object_id="c000", grade="A")
     page.triage.books.wait(lambda book: book._connection.execute("PRAGMA busy_timeout = 50"))
     with contextlib.closing(sqlite3.connect("grades.sqlite", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        answer = page.tell("/api/grade", object_id="c001", grade="A")
+        answer = page.post_json("/api/grade", object_id="c001", grade="A")
         assert answer.status_code == 503 and "locked by another process" in answer.json()["error"]
         other.execute("ROLLBACK")
-    assert page.tell("/api/grade", object_id="c001", grade="A").status_code == 200
+    assert page.post_json("/api/grade", object_id="c001", grade="A").status_code == 200
     assert connection.BUSY_SECONDS == 10.0
 
 
 def test_a_table_with_other_objects_is_refused(folder):
     with opened() as browser:
-        assert browser("ada").tell("/api/queue", batch=3).status_code == 200
+        assert browser("ada").post_json("/api/queue", batch=3).status_code == 200
     table_of(N - 1).to_parquet("scores.parquet")
     with opened() as browser:
         page = browser("ada")
         for item in page.get("/api/queue").json()["items"]:
             place = {"queue_id": page.get("/api/queue").json()["queue_id"], "position": item["position"]}
-            page.tell("/api/grade", object_id=item["object_id"], grade="X", **place)
-        answer = page.tell("/api/queue", batch=3)
+            page.post_json("/api/grade", object_id=item["object_id"], grade="X", **place)
+        answer = page.post_json("/api/queue", batch=3)
         assert answer.status_code == 409 and "differ from those" in answer.json()["error"]
 
 
-def test_two_graders_at_once_lose_nothing(folder):
+def test_concurrent_graders_lose_no_grade(folder):
     names = [f"c{k:03d}" for k in range(N)]
     with opened(("ada", "bob")) as browser:
         pages = [browser("ada"), browser("bob")]
@@ -240,7 +240,7 @@ def test_two_graders_at_once_lose_nothing(folder):
 
         def grade(page):
             failed.extend(
-                name for name in names if page.tell("/api/grade", object_id=name, grade="C").status_code != 200
+                name for name in names if page.post_json("/api/grade", object_id=name, grade="C").status_code != 200
             )
 
         threads = [threading.Thread(target=grade, args=(page,)) for page in pages]
@@ -268,7 +268,7 @@ def test_no_key_has_two_actions():
         ([], "must hold one JSON object"),
     ],
 )
-def test_keys_that_cannot_be_used_are_a_sentence(tmp_path, stated, said):
+def test_invalid_keys_have_a_clear_message(tmp_path, stated, said):
     path = tmp_path / "keys.json"
     path.write_text(json.dumps(stated))
     with pytest.raises(GridlensError, match=said):
@@ -291,7 +291,7 @@ def test_keys_and_criteria_are_read(tmp_path):
 @pytest.fixture
 def template():
     if not (STATIC / "export.html").exists():
-        pytest.skip("the page's files are not there")
+        pytest.skip("the files of the page are missing")
 
 
 def test_a_page_in_one_file(folder, template):
@@ -320,7 +320,7 @@ def test_a_page_without_cutouts_is_not_written(folder, template):
     assert not (folder / "out" / "index.html").exists()
 
 
-def test_a_png_holds_the_pixels():
+def test_a_png_has_the_pixels():
     image = pytest.importorskip("PIL.Image")
     import io
 
@@ -328,6 +328,6 @@ def test_a_png_holds_the_pixels():
     assert (np.asarray(image.open(io.BytesIO(png(rgb)))) == rgb).all()
 
 
-def test_help_names_the_command_without_its_libraries():
+def test_help_lists_the_command_without_its_libraries():
     code = "import sys; from gridlens.cli import main; print({'starlette', 'pandas', 'numpy'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"

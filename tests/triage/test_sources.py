@@ -63,7 +63,7 @@ def survey_images(folder, noise):
 
 
 @pytest.mark.parametrize("kind", [hdf5, zarr_store, three_fits_files, shards_with_a_catalogue, survey_images])
-def test_cutouts_of_each_kind_are_found_again(tmp_path, monkeypatch, noise, kind):
+def test_cutouts_of_every_kind_of_source_are_found(tmp_path, monkeypatch, noise, kind):
     monkeypatch.chdir(tmp_path)
     arguments = kind(tmp_path, noise)
     source = open_source(**arguments)
@@ -88,7 +88,7 @@ def test_cutouts_of_each_kind_are_found_again(tmp_path, monkeypatch, noise, kind
                 assert cutout.bcg_xy.tolist() == [one.bcg_xy[k].tolist()] and len(digest) == 64
 
 
-def test_a_file_of_many_cutouts_is_read_once_for_a_queue(folder, monkeypatch):
+def test_a_file_with_many_cutouts_is_read_once_per_queue(folder, monkeypatch):
     reads = []
     taken = CutoutReader._take
     monkeypatch.setattr(CutoutReader, "_take", lambda self, name, *more: reads.append(name) or taken(self, name, *more))
@@ -101,7 +101,7 @@ def test_a_file_of_many_cutouts_is_read_once_for_a_queue(folder, monkeypatch):
         reader.read("nobody")
 
 
-def test_few_cutouts_are_kept(folder, monkeypatch):
+def test_the_number_of_cached_cutouts_is_limited(folder, monkeypatch):
     monkeypatch.setattr(_cutouts, "_MOST_BYTES", 3 * 48 * 48 * 3 * 4)
     reader = CutoutReader(ScoreTable("scores.parquet"), remembered("scores.parquet"), {})
     for k in range(8):
@@ -123,7 +123,7 @@ def test_a_lost_cutout_is_not_searched_for_in_other_files(folder, monkeypatch):
         assert browser("ada").image("c003", views="raw")[0]["id"] == "c003"
 
 
-def test_two_requests_at_once_get_their_own_images(folder):
+def test_concurrent_requests_get_their_own_images(folder):
     from concurrent.futures import ThreadPoolExecutor
 
     with opened() as browser:
