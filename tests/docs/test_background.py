@@ -21,7 +21,7 @@ def table(page, header):
     return [[cell.strip().strip("`") for cell in row[1:-1].split("|")] for row in rows]
 
 
-def test_the_patch_features_are_those_of_the_contract():
+def test_the_patch_features_match_the_contract():
     rows = table(CONTRACT, "number | name | unit | group | definition")
     *single, flags = rows
     names = [name for _, name, *_ in single]
@@ -33,7 +33,7 @@ def test_the_patch_features_are_those_of_the_contract():
     assert flags[3] == _contract.PATCH_FEATURE_GROUPS["position_8"]
 
 
-def test_the_groups_and_the_metadata_are_those_of_the_contract():
+def test_the_groups_and_the_metadata_match_the_contract():
     counts = {
         group: (per_patch, int(total)) for group, per_patch, total in table(CONTRACT, "group | per patch | in all")
     }
@@ -52,7 +52,7 @@ def test_the_groups_and_the_metadata_are_those_of_the_contract():
     assert choices == list(_contract.METADATA_CHOICES)
 
 
-def test_the_figures_of_the_contract_are_those_of_the_code():
+def test_the_figures_of_the_contract_match_the_code():
     for text in (
         f"one vector of {len(features.FEATURE_NAMES)} numbers",
         f"which are {_contract.N_IMAGE_FEATURES} image features",

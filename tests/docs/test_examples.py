@@ -13,7 +13,7 @@ FILES = [path for home in (ROOT, ROOT / "plugins") for path in sorted(home.glob(
 WITH_EXAMPLES = [path for path in FILES if ">>> " in path.read_text(encoding="utf-8")]
 
 
-def test_there_are_examples():
+def test_examples_exist():
     assert len(WITH_EXAMPLES) > 50
 
 

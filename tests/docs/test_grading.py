@@ -21,7 +21,7 @@ def graded(path, truth, wrong, seed):
     return queue.assign(grade=np.where(lens, rng.choice(["A", "B"], len(queue)), rng.choice(["X", "C"], len(queue))))
 
 
-def test_the_guide_leads_from_a_list_to_a_better_model(tmp_path, monkeypatch):
+def test_the_steps_of_the_guide_give_a_better_model(tmp_path, monkeypatch):
     # `walk` would reduce "--n 400" to eight scenes, which are too few for a pool.
     commands = [
         [re.sub("^400$", "--n=240", re.sub("^100$", "60", word)) for word in words if word != "--n"]

@@ -66,7 +66,7 @@ def drawn(seed, n=N, side=96):
 
 
 @pytest.fixture(scope="module")
-def stand_ins(tmp_path_factory):
+def small_files(tmp_path_factory):
     """Return a folder with small versions of the files that the pages assume."""
     home = tmp_path_factory.mktemp("readme")
     ids = [f"cl{k:02d}" for k in range(N)]
@@ -132,9 +132,9 @@ def page_commands(page):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES)
-def test_the_commands_can_be_pasted_in_order(stand_ins, tmp_path, page):
+def test_the_commands_can_be_pasted_in_order(small_files, tmp_path, page):
     home = tmp_path / "home"
-    shutil.copytree(stand_ins, home)
+    shutil.copytree(small_files, home)
     if page == "docs/training.md":  # the labels name its cutouts
         shutil.rmtree(home / "cutouts")
         (home / "my-cutouts").rename(home / "cutouts")
@@ -156,8 +156,8 @@ def test_the_commands_can_be_pasted_in_order(stand_ins, tmp_path, page):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", ["README.md", "docs/quickstart.md", "docs/cutouts.md"])
-def test_the_snippets_run(stand_ins, tmp_path, monkeypatch, page):
-    shutil.copytree(stand_ins, tmp_path, dirs_exist_ok=True)
+def test_the_snippets_run(small_files, tmp_path, monkeypatch, page):
+    shutil.copytree(small_files, tmp_path, dirs_exist_ok=True)
     pd.read_csv(tmp_path / "other-scores.csv").to_parquet(tmp_path / "scores.parquet")
     monkeypatch.chdir(tmp_path)
     names = {}
@@ -168,7 +168,7 @@ def test_the_snippets_run(stand_ins, tmp_path, monkeypatch, page):
     assert page == "docs/cutouts.md" or len(names["table"]) == N
 
 
-def test_the_links_of_the_readme_lead_somewhere():
+def test_the_links_of_the_readme_are_valid():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     links = re.findall(r"\]\(([^)#]+)", text)
     assert len(links) > 20

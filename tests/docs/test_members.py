@@ -11,7 +11,7 @@ from gridlens.testing import check_member
 PAGE = Path(__file__).parents[2] / "docs" / "members.md"
 
 
-def test_the_example_keeps_the_contract_and_joins_a_stack(training_rows, calibration_rows):
+def test_the_example_passes_check_member_and_works_in_a_stack(training_rows, calibration_rows):
     (code,) = re.findall(r"<!-- example -->\n```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     names = {"__name__": "arc_bayes"}
     exec(compile(code, str(PAGE), "exec"), names)

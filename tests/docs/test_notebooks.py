@@ -44,7 +44,7 @@ def test_stored_notebooks_have_no_outputs(path):
             assert cell["execution_count"] is None
 
 
-def test_the_page_of_notebooks_names_each():
+def test_the_page_of_notebooks_lists_every_notebook():
     assert sorted(set(re.findall(r"\(\.\./examples/(\w+\.ipynb)\)", PAGE))) == [path.name for path in NOTEBOOKS]
 
 

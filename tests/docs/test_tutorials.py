@@ -42,7 +42,7 @@ def walked(tmp_path_factory):
     return home
 
 
-def test_the_best_twenty_of_a_folder_with_pictures(walked, monkeypatch):
+def test_the_tutorial_of_the_best_twenty_runs(walked, monkeypatch):
     table = pd.read_csv(walked / "scores.csv")
     assert table["status"].eq("ok").all()
     assert (walked / "best-20" / "index.html").stat().st_size > 100_000
@@ -53,7 +53,7 @@ def test_the_best_twenty_of_a_folder_with_pictures(walked, monkeypatch):
     assert (walked / "best-20.png").is_file()
 
 
-def test_known_lenses_among_unlabelled_clusters(walked):
+def test_the_tutorial_of_known_lenses_runs(walked):
     ranking = pd.read_csv(walked / "my-model.ranking.csv")
     assert sorted(ranking["id"][ranking["known_lens"] == 1]) == [f"c{k:03d}" for k in range(KNOWN)]
     unlabelled = ranking["id"][ranking["known_lens"] == 0]
