@@ -145,11 +145,9 @@ def test_declarations_of_a_header_are_checked(tmp_path, image, header, old, new,
 def test_a_compressed_image_with_inconsistent_tiles_is_refused(tmp_path, image, header):
     path = tmp_path / "a.fits.fz"
     fits.HDUList([fits.PrimaryHDU(), fits.CompImageHDU(image, header)]).writeto(path)
-    content = path.read_bytes()
-    for old, new in ((b"ZNAXIS1 =                   60", b"ZNAXIS1 =                60000"),):
-        path.write_bytes(content.replace(old, new))
-        with pytest.raises(CutoutError, match="the invalid value NAXIS2 = 60"):
-            TileIndex([str(path)], "g")
+    path.write_bytes(path.read_bytes().replace(b"ZNAXIS1 =                   60", b"ZNAXIS1 =                60000"))
+    with pytest.raises(CutoutError, match="the invalid value NAXIS2 = 60"):
+        TileIndex([str(path)], "g")
 
 
 def test_decompression_stops_at_the_declared_size(tmp_path, header):
