@@ -86,7 +86,7 @@ def stack():
     return Stack([*members, Linear("pixels", None, "cutouts")], [0.7, 1.5, 2.0])
 
 
-def test_the_choice_is_the_definition_whatever_the_company(stack):
+def test_the_choice_matches_the_definition_for_any_batch(stack):
     rng = np.random.default_rng(0)
     X, score = candidates(rng, 300), rng.random(300)
     X[7], score[7] = np.nan, np.nan
@@ -99,19 +99,19 @@ def test_the_choice_is_the_definition_whatever_the_company(stack):
     assert found.dtype == np.int64 and decisive_arcs(stack, X[:0], score[:0]).shape == (0,)
 
 
-def test_without_a_member_on_features_the_best_by_shape_is_taken():
+def test_without_a_member_on_features_the_best_by_shape_is_chosen():
     X = candidates(np.random.default_rng(0), 40)
     only = Stack([Linear("pixels", None, "cutouts")], [1.0])
     np.testing.assert_array_equal(decisive_arcs(only, X, np.ones(40)), best_arc(X))
 
 
-def test_a_candidate_that_changes_nothing_gives_way_to_the_best_by_shape(stack):
+def test_without_influence_on_the_score_the_best_by_shape_is_chosen(stack):
     X = candidates(np.random.default_rng(0), 40)
     deaf = Stack([Linear("deaf", np.zeros(306))], [1.0])
     np.testing.assert_array_equal(decisive_arcs(deaf, X, np.ones(40)), best_arc(X))
 
 
-def test_trees_score_rows_as_they_are_and_are_left_as_they_were(training_rows):
+def test_trees_score_only_the_original_orientation_and_are_not_modified(training_rows):
     member = LightGBMMember(n_estimators=10, min_child_samples=20).fit(*training_rows)
     X = candidates(np.random.default_rng(1), 60)
     found = decisive_arcs(Stack([member], [1.0]), X, np.ones(60))
@@ -123,7 +123,7 @@ def test_trees_score_rows_as_they_are_and_are_left_as_they_were(training_rows):
     np.testing.assert_array_equal(decisive_arcs(Stack([folds], [1.0]), X, np.ones(60)), found)
 
 
-def test_a_model_within_a_model_chooses_as_it_does_alone():
+def test_a_model_in_a_model_makes_the_same_choice():
     X, model = candidates(np.random.default_rng(1), 60), load_model()
     found = decisive_arcs(model.stack_, X, np.ones(60))
     member = PretrainedMember().fit(X, np.arange(60) % 2)
@@ -141,7 +141,7 @@ def oriented():
     return CutoutSet(np.stack([pixels for pixels, _ in drawn]), bcg_xy=xy, sky_axes=axes, metadata=sky)
 
 
-def test_places_are_the_same_from_a_cache_and_unknown_where_nothing_is_known(oriented, tmp_path):
+def test_arc_positions_from_a_cache_agree_and_are_nan_without_sky_axes(oriented, tmp_path):
     model = load_model()
     rows = model.score_rows(oriented)
     with FeatureCacheWriter(tmp_path / "features.parquet", "test") as writer:
@@ -160,7 +160,7 @@ def test_places_are_the_same_from_a_cache_and_unknown_where_nothing_is_known(ori
 
 @pytest.mark.parametrize("ra, dec", [(150.0, 2.0), (0.001, -60.0), (33.0, 89.998)])
 @pytest.mark.parametrize("turn, flip", [(0.0, False), (125.0, True)])
-def test_the_arc_on_the_sky_is_the_one_of_the_wcs(detector, tmp_path, ra, dec, turn, flip):
+def test_the_arc_on_the_sky_matches_the_wcs(detector, tmp_path, ra, dec, turn, flip):
     size, bcg = 96, (47.5, 47.5)
     wcs = gnomonic(scale=0.5, turn=turn, flip=flip, ra=ra, dec=dec, crpix=[300.0, -200.0])
     image = plain_noise(np.random.default_rng(0), size)[0].astype(float)

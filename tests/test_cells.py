@@ -16,7 +16,7 @@ def scores(texts):
 
 
 @pytest.mark.parametrize("change", [quoted_formulas, marked_cells])
-def test_csv_comes_back(change):
+def test_csv_round_trip(change):
     table = scores(TEXTS)
     changed = change(table)
     pd.testing.assert_frame_equal(restored_cells(changed, ".csv"), table)
@@ -24,7 +24,7 @@ def test_csv_comes_back(change):
     pd.testing.assert_frame_equal(table, scores(TEXTS))
 
 
-def test_no_quoted_cell_begins_a_formula():
+def test_no_quoted_cell_starts_a_formula():
     quoted = quoted_formulas(scores(TEXTS))
     assert not quoted["id"].str.match(r"[=+\-@]").any()
     assert (quoted["id"] != TEXTS).sum() == 6
@@ -35,14 +35,14 @@ def test_ordinary_text_is_not_marked():
     assert [text for text, given in zip(marked["id"], TEXTS, strict=True) if text != given] == ["''=1", "'''=1"]
 
 
-def test_fits_comes_back_from_ascii():
+def test_fits_round_trip_through_ascii():
     table, changed = ascii_cells(scores(TEXTS))
     assert table["id"].map(str.isascii).all()
     assert changed == 3 * 7
     pd.testing.assert_frame_equal(restored_cells(table, ".fits"), scores(TEXTS))
 
 
-def test_tables_of_others_stay_as_they_are():
+def test_tables_from_other_programs_are_unchanged():
     table = pd.DataFrame({"id": ["'=1", "\\u00e9"], "label": [0, 1]})
     for suffix in (".csv", ".fits", ".parquet"):
         pd.testing.assert_frame_equal(restored_cells(table, suffix), table)
@@ -50,6 +50,6 @@ def test_tables_of_others_stay_as_they_are():
 
 
 @pytest.mark.parametrize("text", TEXTS)
-def test_escapes_of_letters_are_exact(text):
+def test_escapes_round_trip_exactly(text):
     assert as_ascii(text).isascii()
     assert from_ascii(as_ascii(text)) == text

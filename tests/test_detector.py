@@ -35,7 +35,7 @@ def quick(**parameters):
     return LightGBMMember(n_estimators=30, learning_rate=0.1, min_child_samples=20, turns=False, **parameters)
 
 
-def test_it_learns_and_its_probabilities_are_calibrated(detector, calibration_rows):
+def test_detector_learns_and_its_probabilities_are_calibrated(detector, calibration_rows):
     X, y = calibration_rows
     p = detector.predict_proba(X)
     assert p.shape == (400, 2)
@@ -45,7 +45,7 @@ def test_it_learns_and_its_probabilities_are_calibrated(detector, calibration_ro
     assert p[:, 1].mean() == pytest.approx(y.mean(), abs=0.03)
 
 
-def test_prevalence_shifts_odds_and_no_rank(detector, calibration_rows):
+def test_prevalence_shifts_odds_but_not_ranks(detector, calibration_rows):
     X, _ = calibration_rows
     p = detector.predict_proba(X)[:, 1]
     rare = detector.predict_proba(X, prevalence=1e-3)[:, 1]
@@ -56,7 +56,7 @@ def test_prevalence_shifts_odds_and_no_rank(detector, calibration_rows):
     np.testing.assert_array_equal(np.argsort(p, kind="stable"), np.argsort(rare, kind="stable"))
 
 
-def test_the_table_is_ranked_and_says_what_was_rejected(detector, noise):
+def test_the_table_is_ranked_and_includes_rejected_cutouts(detector, noise):
     pixels = noise(5)
     pixels[2, :, :, 1] = 3.0
     table = detector.score_cutouts(CutoutSet(pixels, pixel_scale=1.0, ids=list("abcde")), prevalence=0.01)
@@ -97,7 +97,7 @@ def test_the_table_names_the_best_arc(detector, noise):
     assert row["arc_snr"] > 3.0
 
 
-def test_scores_do_not_depend_on_company_or_threads(detector, noise):
+def test_scores_do_not_depend_on_other_cutouts_or_threads(detector, noise):
     cutouts = CutoutSet(noise(6), pixel_scale=1.0)
     whole = detector.score_rows(cutouts)
     pd.testing.assert_frame_equal(whole.iloc[4:5].reset_index(drop=True), detector.score_rows(cutouts[4]))
@@ -139,7 +139,7 @@ def test_rank_table_keeps_the_order_of_ties():
     assert table["p_high"].iloc[0] == pytest.approx(1 / (1 + 9 * 0.2 / 0.8))
 
 
-def test_intervals_hold_the_probability(training_rows, calibration_rows):
+def test_intervals_contain_the_probability(training_rows, calibration_rows):
     detector = LensDetector(members=(quick(),), random_state=0).fit(*training_rows, calibration=calibration_rows)
     assert detector.calibrator_.limits_ is not None
     cutouts = CutoutSet(np.random.default_rng(0).normal(size=(4, 64, 64, 3)).astype(np.float32), pixel_scale=1.0)
@@ -148,7 +148,7 @@ def test_intervals_hold_the_probability(training_rows, calibration_rows):
     assert (rows["score_high"] - rows["score_low"] > 0.01).all()
 
 
-def test_without_a_calibration_set_it_calibrates_out_of_fold(training_rows):
+def test_without_a_calibration_set_the_detector_calibrates_out_of_fold(training_rows):
     X, y = training_rows
     detector = LensDetector(members=(quick(),), random_state=0).fit(X, y)
     out_of_fold = detector.stack_.out_of_fold({"features": X}, y)[:, 0]
@@ -158,7 +158,7 @@ def test_without_a_calibration_set_it_calibrates_out_of_fold(training_rows):
     assert roc_auc_score(y, out_of_fold) < roc_auc_score(y, inside) - 0.05
 
 
-def test_several_members_are_weighed_out_of_fold(training_rows, calibration_rows):
+def test_member_weights_are_fitted_out_of_fold(training_rows, calibration_rows):
     X, y = training_rows
     other = NNPUMember(class_prior=0.5, n_estimators=30, min_child_samples=20, turns=False)
     detector = LensDetector(members=(quick(random_state=3), other), random_state=0)
@@ -176,7 +176,7 @@ def test_several_members_are_weighed_out_of_fold(training_rows, calibration_rows
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
-def test_trees_that_learn_shuffled_labels_know_nothing_out_of_fold(training_rows, seed):
+def test_trees_on_shuffled_labels_are_uninformative_out_of_fold(training_rows, seed):
     X, y = training_rows
     X, y = np.concatenate([X, X[:, ::-1]]), np.random.default_rng(seed).permutation(np.concatenate([y, y]))
     detector = LensDetector(members=(quick(), "linear"), cv=3, random_state=seed).fit(X, y)
@@ -188,7 +188,7 @@ def test_trees_that_learn_shuffled_labels_know_nothing_out_of_fold(training_rows
     assert table["auroc"].to_numpy() == pytest.approx(0.5, abs=0.05)
 
 
-def test_no_member_sees_a_row_of_the_calibration(training_rows, calibration_rows):
+def test_no_member_is_trained_on_calibration_rows(training_rows, calibration_rows):
     seen = []
 
     class Recording(LightGBMMember):
@@ -217,26 +217,26 @@ def test_parameters_follow_scikit_learn():
         (np.zeros((4, 300)), [0, 1, 0, 1], "'X' parameter"),
     ],
 )
-def test_wrong_input_is_refused(X, y, message):
+def test_invalid_input_is_refused(X, y, message):
     with pytest.raises((ValueError, GridlensError), match=message):
         LensDetector().fit(X, y)
 
 
-def test_unknown_and_no_members_are_refused(training_rows):
+def test_unknown_or_missing_members_are_refused(training_rows):
     with pytest.raises(GridlensError, match="Got 'lightbgm' instead"):
         LensDetector(members=("lightbgm",)).fit(*training_rows)
     with pytest.raises(GridlensError, match="at least one member"):
         LensDetector(members=()).fit(*training_rows)
 
 
-def test_a_member_on_cutouts_cannot_learn_from_features(training_rows):
+def test_a_member_on_cutouts_cannot_be_trained_on_features(training_rows):
     member = quick()
     member.consumes = "cutouts"
     with pytest.raises(GridlensError, match="Pass a CutoutSet"):
         LensDetector(members=(member,)).fit(*training_rows)
 
 
-def test_members_and_the_calibration_are_the_two_halves_of_a_probability(training_rows, calibration_rows):
+def test_calibrated_member_probabilities_equal_predict_proba(training_rows, calibration_rows):
     X = calibration_rows[0].copy()
     X[3] = np.nan
     detector = LensDetector(members=(quick(), "linear"), random_state=0)

@@ -40,7 +40,7 @@ ODD += [
 ]
 
 
-def test_every_id_makes_a_file_of_its_own(tmp_path):
+def test_every_id_has_a_unique_file(tmp_path):
     taken = set()
     for name in ODD:
         path = tmp_path / f"{file_stem(name, taken)}.html"
@@ -61,23 +61,23 @@ def test_files_written_one_at_a_time_do_not_replace_each_other():
 
 
 @pytest.mark.parametrize("name", ["con", "NUL", "nul.x", "com1", "LPT9", "aux.tar.gz"])
-def test_no_file_is_called_as_a_device_of_windows(name):
+def test_no_file_has_the_name_of_a_windows_device(name):
     assert file_stem(name, set()) == f"_{name}"
 
 
 @pytest.mark.parametrize("name", ["J1234+56", "A1703", "Abell-é", "0012", "cone", "com", "a_b-2"])
-def test_an_ordinary_id_stays_as_it_is(name):
+def test_an_ordinary_id_is_unchanged(name):
     assert file_stem(name, set()) == name
 
 
-def test_a_file_system_of_ascii_gets_ascii(tmp_path):
+def test_an_ascii_file_system_gets_ascii_names(tmp_path):
     script = "from gridlens._file_names import file_stem; open(file_stem('Abell-\\u00e9', set()), 'w'); print('done')"
     environment = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONPATH": ":".join(sys.path)}
     done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, cwd=tmp_path)
     assert done.stdout == "done\n", done.stderr
 
 
-def test_files_of_a_cutout_are_joined_and_found_again(tmp_path):
+def test_files_of_a_cutout_are_joined_and_split_again(tmp_path):
     names = ["a_g.fits", "a;b_r.fits", "caf\udce9.fits"]
     for name in names:
         (tmp_path / name).touch()
@@ -92,7 +92,7 @@ def test_files_of_a_cutout_are_joined_and_found_again(tmp_path):
     assert existing_paths("") == []
 
 
-def test_paths_are_looked_for_in_folders_in_their_order(tmp_path, monkeypatch):
+def test_paths_are_searched_in_the_order_of_the_folders(tmp_path, monkeypatch):
     here, there = tmp_path / "here", tmp_path / "there"
     for folder, names in ((here, ["a.npz", "x_g.fits"]), (there, ["a.npz", "b.npz", "x_g.fits", "x_r.fits"])):
         folder.mkdir()

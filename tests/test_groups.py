@@ -25,14 +25,14 @@ from gridlens.stacking import MemberStack
         [7, None, "a", "7", pd.NA],
     ],
 )
-def test_missing_groups_are_groups_of_their_own(groups):
+def test_each_missing_group_is_a_separate_group(groups):
     found = group_of_each(groups).tolist()
     assert found[0] == found[3]
     assert len(set(found)) == 4
 
 
 @pytest.mark.parametrize("groups", [[3, 1, 2], ["c", "a"], np.array([0.5, 0.1]), np.zeros((2, 2))])
-def test_groups_that_are_all_there_stay(groups):
+def test_complete_groups_are_unchanged(groups):
     np.testing.assert_array_equal(group_of_each(groups), np.asarray(groups))
 
 
@@ -47,7 +47,7 @@ def missing():
     return np.array([None if k % 10 == 0 else f"c{k // 2}" for k in range(600)], dtype=object)
 
 
-def test_the_detector_takes_them(training_rows, calibration_rows, missing):
+def test_the_detector_accepts_missing_groups(training_rows, calibration_rows, missing):
     X, y = training_rows
     fitted = [
         LensDetector(members=("linear",), random_state=0)
@@ -59,7 +59,7 @@ def test_the_detector_takes_them(training_rows, calibration_rows, missing):
     LensDetector(members=("linear",), random_state=0).fit(X, y, groups=pd.Series(missing))
 
 
-def test_members_stacks_and_unlabelled_rows_take_them(training_rows, missing):
+def test_members_and_stacks_accept_missing_groups(training_rows, missing):
     X, y = training_rows
     LinearMember().fit(X, y, groups=missing)
     stack = MemberStack([LinearMember()], random_state=0).fit({"features": X}, y, missing)

@@ -53,7 +53,7 @@ words = st.lists(
 
 
 @given(anything)
-def test_an_id_is_its_own_id(value):
+def test_as_id_is_idempotent(value):
     assert as_id(as_id(value)) == as_id(value)
 
 
@@ -84,7 +84,7 @@ def test_values_of_many_kinds(values, expected):
 
 
 @pytest.mark.parametrize("value", [float(BIG), np.float64(BIG), np.float32(2**24 + 2), -1e300])
-def test_a_float_that_cannot_hold_its_digits_is_refused(value, tmp_path):
+def test_a_float_that_cannot_represent_its_digits_is_refused(value, tmp_path):
     with pytest.raises(InexactIdError, match=r"too large to be exact: its last digits are lost\. Store ids as"):
         as_id(value)
     ids = np.array([value])
@@ -130,7 +130,7 @@ def test_the_round_trip_through_csv_and_parquet(tmp_path_factory, ids):
 
 @given(ids=plain_letters | words)
 @FEW
-def test_the_round_trip_through_the_formats_of_astronomy(tmp_path_factory, ids):
+def test_the_round_trip_through_astronomical_formats(tmp_path_factory, ids):
     folder = tmp_path_factory.mktemp("ids")
     for name in ("t.fits", "t.votable"):
         assert written_and_read(folder, name, ids) == (ids, ids)
@@ -263,14 +263,14 @@ def test_an_index_without_a_name_in_parquet(tmp_path):
 
 
 @pytest.mark.parametrize("missing", [[b"", b"b"], ["", "b"], [np.nan, 7.0]])
-def test_a_missing_id_in_an_array_is_the_name_of_the_cutout(tmp_path, missing):
+def test_a_missing_id_in_an_array_is_replaced_by_the_name_of_the_cutout(tmp_path, missing):
     np.savez(tmp_path / "s.npz", pixels=np.zeros((2, 48, 48, 3)), pixel_scale=0.5, ids=np.array(missing))
     assert CutoutSet.read(tmp_path / "s.npz").ids.tolist() == ["s_000000", as_id(missing[1])]
     np.savez(tmp_path / "one.npz", pixels=np.zeros((48, 48, 3)), pixel_scale=0.5, ids=np.array(missing[:1]))
     assert CutoutSet.read(tmp_path / "one.npz").ids.tolist() == ["one"]
 
 
-def test_catalogue_and_cutouts_are_joined_by_the_same_spelling(tmp_path):
+def test_catalogue_and_cutouts_are_joined_by_normalised_ids(tmp_path):
     pixels = np.zeros((2, 48, 48, 3))
     np.savez(tmp_path / "s.npz", pixels=pixels, pixel_scale=0.5, ids=np.array([BIG, BIG + 2]))
     pq.write_table(

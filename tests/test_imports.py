@@ -39,14 +39,14 @@ def modules_after(code):
         "from gridlens.cli import main\nmain(['grades', 'import', '--help'], standalone_mode=False)",
     ],
 )
-def test_nothing_heavy_is_imported(code):
+def test_no_heavy_package_is_imported(code):
     found = modules_after(code)
     assert "gridlens" in found
     assert not found & HEAVY
 
 
 @pytest.mark.slow
-def test_describing_a_model_needs_no_compiler():
+def test_describing_a_model_does_not_need_the_compiler():
     assert "numba" not in modules_after("from gridlens.cli import main\nmain(['info'], standalone_mode=False)")
 
 
@@ -60,7 +60,7 @@ def test_scoring_and_explaining_need_no_optional_package(tmp_path):
     assert not modules_after(code) & {"torch", "shap", "matplotlib", "jinja2", "lenstronomy", "dask"}
 
 
-def test_the_public_names_are_there():
+def test_the_public_names_exist():
     import gridlens
 
     assert dir(gridlens) == sorted(gridlens.__all__)

@@ -139,7 +139,7 @@ def test_a_second_process_compiles_nothing(toy):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("old", "new", "result"), [("2.0 * x", "30.0 * x", 30.5), ("STEP = 0.5", "STEP = 70.0", 72.0)])
-def test_an_edit_of_the_callees_file_reaches_the_caller(toy, old, new, result):
+def test_an_edited_callee_recompiles_its_caller(toy, old, new, result):
     assert answer(RUN_OUTER, toy.parent, ROOT)["result"] == 2.5
     (toy / "inner.py").write_text(INNER.replace(old, new))
     assert answer(RUN_OUTER, toy.parent, ROOT) == {"result": result, "hits": 0, "misses": 1}
@@ -148,12 +148,12 @@ def test_an_edit_of_the_callees_file_reaches_the_caller(toy, old, new, result):
 
 
 @pytest.mark.slow
-def test_a_damaged_cache_is_written_again(toy, tmp_path):
+def test_a_damaged_cache_is_rebuilt(toy, tmp_path):
     found = answer(RUN_DAMAGED, toy.parent, ROOT, NUMBA_CACHE_DIR=str(tmp_path / "cache"))
     assert found == [[2.5, 0, 1]] + 8 * [[2.5, 0, 1], [2.5, 1, 0]]
 
 
-def test_nan_is_data_and_sums_keep_their_order(toy):
+def test_fast_math_keeps_nan_and_the_order_of_sums(toy):
     assert answer(RUN_TOTAL, toy.parent, ROOT) == {
         "infinite": True,
         "flags": ["afn", "arcp", "contract", "nsz"],
@@ -205,7 +205,7 @@ def unprivileged():
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(os.name != "posix", reason="users and file modes of POSIX")
+@pytest.mark.skipif(os.name != "posix", reason="requires the users and file modes of POSIX")
 def test_a_read_only_installation_without_a_home(locked):
     """Without a special case, numba itself would raise an error when a function is decorated."""
     env = environment(locked, HOME="/nonexistent", NUMBA_CACHE_DIR="/nonexistent/numba")
@@ -223,7 +223,7 @@ def test_a_read_only_installation_without_a_home(locked):
         if able is not None and able.returncode == 0:
             break
     else:
-        pytest.skip(f"no unprivileged user can run {sys.executable} with numba: it lies in a private folder")
+        pytest.skip(f"no unprivileged user can run {sys.executable} with numba: it is in a private folder")
     denied = (
         "import os, tempfile, gridlens\n"
         f"assert gridlens.__file__.startswith({str(locked)!r}), gridlens.__file__\n"
@@ -234,7 +234,7 @@ def test_a_read_only_installation_without_a_home(locked):
     assert not [path for path in locked.rglob("*") if path.suffix in {".nbi", ".nbc"}]
 
 
-def test_whether_a_kernel_was_compiled(noise, monkeypatch):
+def test_is_compiled_includes_cached_kernels(noise, monkeypatch):
     measure(CutoutSet(noise(n=1, size=64)))
     assert is_compiled(extract_rows)
     monkeypatch.setattr(type(extract_rows), "signatures", [])

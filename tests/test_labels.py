@@ -22,14 +22,14 @@ WHAT = "column 'label' of the table"
         pd.array([1, 0, 1], dtype="Int64"),
     ],
 )
-def test_labels_of_any_spelling(values):
+def test_labels_in_any_supported_form(values):
     found = binary_values(pd.Series(values), ["a", "b", "c"], WHAT, "")
     assert found.dtype == np.float64
     assert found.tolist() == [1.0, 0.0, 1.0]
 
 
 @pytest.mark.parametrize("missing", [None, np.nan, "", " ", "NaN", "None", pd.NA])
-def test_blank_labels_are_nan_where_they_may_be(missing):
+def test_blank_labels_are_nan_if_allowed(missing):
     column = pd.Series([1, missing], dtype=object)
     np.testing.assert_array_equal(binary_values(column, ["a", "b"], WHAT, "", blank=True), [1.0, np.nan])
     with pytest.raises(GridlensError, match=r"must be 1 or 0\. Got a blank in the row b instead\. Go"):
@@ -64,7 +64,7 @@ def test_rows_by_id():
         rows_by_id(pd.DataFrame({"name": ["a"]}), "table")
 
 
-def test_columns_that_are_missing_are_named():
+def test_missing_columns_are_named():
     table = pd.DataFrame({"id": ["a"], "s": [1]})
     check_columns(table, ("id", "s"), "table")
     with pytest.raises(
@@ -76,7 +76,7 @@ def test_columns_that_are_missing_are_named():
         check_columns(pd.DataFrame(), ("id",), "table")
 
 
-def test_a_column_of_what_was_labelled_is_not_one_of_labels():
+def test_an_indicator_of_labelled_rows_is_not_a_label_column():
     check_label_column(pd.DataFrame({"label": [1], "s": [1]}), "table", "")
     with pytest.raises(GridlensError, match=r"Got 's' instead, which says which rows were labelled: so\."):
         check_label_column(pd.DataFrame({"s": [1]}), "table", ": so.")

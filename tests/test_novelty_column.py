@@ -29,7 +29,7 @@ def cutouts(noise):
     return CutoutSet(pixels, pixel_scale=1.0, ids=list("abcde"))
 
 
-def test_the_column_comes_on_request_and_changes_no_score(detector, cutouts):
+def test_the_column_is_optional_and_does_not_change_scores(detector, cutouts):
     plain, table = (detector.score_cutouts(cutouts, novelty=wanted) for wanted in (False, True))
     assert "novelty" not in plain and not unusual(plain).any()
     columns = plain.columns.tolist()
@@ -43,7 +43,7 @@ def test_the_column_comes_on_request_and_changes_no_score(detector, cutouts):
     assert table["message"].iloc[0].endswith("inspect this one.")
 
 
-def test_rows_like_those_learned_from_are_flagged_as_seldom_as_promised(training_rows):
+def test_training_rows_are_rarely_flagged(training_rows):
     X = training_rows[0]
     novelty = learn_novelty(X)
     p = novelty.p_values(novelty_numbers(X))

@@ -28,7 +28,7 @@ def clock(monkeypatch):
     return made
 
 
-def test_a_rate_is_unknown_until_the_work_has_gone_on_for_as_long_as_its_first_result_took():
+def test_the_rate_is_unknown_until_twice_the_time_of_the_first_result():
     clock = Clock()
     meter = Meter("Scoring", 10_000, clock)
     assert meter.figures() == ("0 of 10,000", "", "")
@@ -48,7 +48,7 @@ def test_a_rate_is_unknown_until_the_work_has_gone_on_for_as_long_as_its_first_r
     assert meter.rate == pytest.approx(76.8)
 
 
-def test_a_resumed_run_counts_what_is_finished_and_rates_what_it_does_itself():
+def test_a_resumed_run_counts_finished_work_but_excludes_it_from_the_rate():
     clock = Clock()
     meter = Meter("Scoring", 1_000_000, clock)
     meter.advance(900_000)
@@ -70,7 +70,7 @@ def test_slow_work_has_a_rate_per_minute_or_hour():
     assert meter.line() == "Fitting: 2 of 20, 0.5/h, 36.0 h left, 2.0 h so far"
 
 
-def test_a_stage_names_what_is_worked_on():
+def test_a_stage_shows_the_current_item():
     clock = Clock()
     meter = Meter("Fitting", 12, clock)
     meter.advance(0, "lightgbm, fold 1 of 5")
@@ -103,7 +103,7 @@ class Log(io.StringIO):
             self.wrote.set()
 
 
-def test_a_log_gets_a_line_a_minute(monkeypatch, clock):
+def test_a_log_gets_one_line_per_minute(monkeypatch, clock):
     log = Log()
     monkeypatch.setattr(sys, "stderr", log)
     with progress_bar("Scoring", 100):
@@ -116,7 +116,7 @@ def test_a_log_gets_a_line_a_minute(monkeypatch, clock):
     assert log.getvalue().splitlines()[-1] == "Scoring: 7 of 100, 0 s so far"
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals are those of Unix")
+@pytest.mark.skipif(sys.platform == "win32", reason="requires the pseudo-terminals of Unix")
 def test_a_terminal_shows_figures_once_they_are_known(monkeypatch, clock):
     leader, follower = os.openpty()
     monkeypatch.setenv("COLUMNS", "80")

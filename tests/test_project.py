@@ -28,7 +28,7 @@ def test_ci_runs_the_lines_of_the_readme():
     assert readme == lines_of((ROOT / ".ci" / "run").read_text())
 
 
-def test_metadata_stand_in_pyproject_alone():
+def test_metadata_are_only_in_pyproject():
     setup = configparser.ConfigParser()
     setup.read(ROOT / "setup.cfg")
     assert not {"metadata", "options"} & {section.split(".")[0] for section in setup.sections()}
@@ -58,7 +58,7 @@ def required(name, extras, seen):
                 required(requirement.name, requirement.extras, seen)
 
 
-def test_nothing_that_a_user_installs_requires_packages_that_are_not_free():
+def test_user_dependencies_are_free_software():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     declared = {name: [Requirement(text) for text in texts] for name, texts in project["optional-dependencies"].items()}
     declared[""] = [Requirement(text) for text in project["dependencies"]]
@@ -82,7 +82,7 @@ def test_no_module_imports_lenstronomy():
         assert not re.search(r"^\s*(from|import) lenstronomy", path.read_text(), re.M), path
 
 
-def test_the_results_quote_the_card():
+def test_the_results_agree_with_the_card():
     """The figures of the bundled model agree with its card."""
     readme = (ROOT / "docs" / "results.md").read_text()
     card = (ROOT / "gridlens" / "models" / "default" / "card.md").read_text()
@@ -98,7 +98,7 @@ CFF_OPTIONAL |= {"license-url", "preferred-citation", "references", "repository"
 CFF_OPTIONAL |= {"repository-code", "type", "url", "version"}
 
 
-def test_the_citation_is_valid_and_of_this_version():
+def test_the_citation_is_valid_and_has_the_current_version():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     assert citation.keys() >= CFF_REQUIRED
@@ -120,7 +120,7 @@ def test_the_changelog_has_the_usual_sections():
         assert sections == [name for name in usual if name in sections]
 
 
-def test_the_templates_of_issues_have_a_name():
+def test_the_issue_templates_have_a_name():
     templates = sorted((ROOT / ".github" / "ISSUE_TEMPLATE").glob("*.md"))
     assert len(templates) == 2
     for path in templates:
@@ -128,7 +128,7 @@ def test_the_templates_of_issues_have_a_name():
 
 
 @pytest.mark.slow
-def test_the_wheel_holds_the_model_and_scores(tmp_path):
+def test_the_wheel_contains_the_model_and_scores(tmp_path):
     """The installed wheel finds its model and its templates without the source tree."""
     build = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "-w", str(tmp_path), str(ROOT)]
     done = subprocess.run(build, capture_output=True, text=True, check=False)

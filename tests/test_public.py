@@ -20,34 +20,34 @@ TOP = {
     "score",
     "train",
 }
-DOORS = sorted(
+SUBPACKAGES = sorted(
     ".".join(path.parent.relative_to(PACKAGE.parent).parts)
     for path in PACKAGE.rglob("__init__.py")
     if path.parent != PACKAGE and not any(part.startswith("_") for part in path.parent.parts[len(PACKAGE.parts) :])
 )
 
 
-def test_the_top_holds_what_users_type():
+def test_the_top_level_exports_the_public_names():
     assert set(gridlens.__all__) == TOP
     assert set(dir(gridlens)) == TOP
     for name in TOP:
         assert getattr(gridlens, name) is not None
 
 
-@pytest.mark.parametrize("door", [*DOORS, "gridlens.errors"])
-def test_a_door_lists_names_that_are_there_and_say_what_they_are(door):
-    module = importlib.import_module(door)
+@pytest.mark.parametrize("package", [*SUBPACKAGES, "gridlens.errors"])
+def test_exported_names_exist_and_have_docstrings(package):
+    module = importlib.import_module(package)
     assert module.__doc__
-    assert module.__all__, f"{door} lists no name"
+    assert module.__all__, f"{package} exports no names"
     assert len(set(module.__all__)) == len(module.__all__)
     for name in module.__all__:
         value = getattr(module, name)
         if inspect.isclass(value) or inspect.isfunction(value):
-            assert inspect.getdoc(value), f"{door}.{name} has no docstring"
+            assert inspect.getdoc(value), f"{package}.{name} has no docstring"
             assert not name.startswith("_")
 
 
-def test_no_public_module_stands_beside_the_doors():
+def test_only_errors_is_a_public_module():
     """Each name has one public location: modules inside subpackages are private, except `gridlens.errors`."""
     found = {
         str(path.relative_to(PACKAGE))

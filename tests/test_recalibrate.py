@@ -50,12 +50,12 @@ def rows():
     return feature_rows(400, 5)[0]
 
 
-def even(detector, X):
+def even_log_odds(detector, X):
     return logit(detector.predict_proba(X, prevalence=0.5)[:, 1])
 
 
-def test_a_louder_sky_lowers_the_probabilities_and_no_rank_changes(fitted, louder, rows):
-    before, after = even(fitted, rows), even(louder, rows)
+def test_a_louder_sky_lowers_the_probabilities_but_changes_no_rank(fitted, louder, rows):
+    before, after = even_log_odds(fitted, rows), even_log_odds(louder, rows)
     assert (after < before).all()
     np.testing.assert_array_equal(np.argsort(before), np.argsort(after))
     assert len(np.unique(after)) == len(np.unique(before))
@@ -65,19 +65,19 @@ def test_a_louder_sky_lowers_the_probabilities_and_no_rank_changes(fitted, loude
     assert fitted.recalibration_ is None
 
 
-def test_a_quieter_sky_raises_them(fitted, rows):
+def test_a_quieter_sky_raises_the_probabilities(fitted, rows):
     quieter = fitted.recalibrated(non_lenses(2000, 3, louder=-0.7))
-    assert (even(quieter, rows) > even(fitted, rows)).all()
+    assert (even_log_odds(quieter, rows) > even_log_odds(fitted, rows)).all()
     assert quieter.recalibration_.ratio < 0.7
 
 
-def test_the_own_sky_leaves_them(fitted, rows):
+def test_the_same_sky_leaves_the_probabilities_unchanged(fitted, rows):
     same = fitted.recalibrated(non_lenses(5000, 8), prevalence=0)
-    assert np.abs(even(same, rows) - even(fitted, rows)).max() < 0.35
+    assert np.abs(even_log_odds(same, rows) - even_log_odds(fitted, rows)).max() < 0.35
     assert same.recalibration_.ratio == pytest.approx(1.0, abs=0.12)
 
 
-def test_the_table_says_so_and_its_intervals_follow(fitted, louder, noise):
+def test_the_table_records_the_recalibration_and_shifts_its_intervals(fitted, louder, noise):
     cutouts = CutoutSet(noise(6), pixel_scale=1.0)
     plain, table = fitted.score_cutouts(cutouts), louder.score_cutouts(cutouts)
     assert table["id"].tolist() == plain["id"].tolist()
@@ -89,7 +89,7 @@ def test_the_table_says_so_and_its_intervals_follow(fitted, louder, noise):
     )
 
 
-def test_a_bundle_keeps_the_calibration_and_says_so(louder, fitted, rows, tmp_path):
+def test_a_bundle_keeps_and_describes_the_recalibration(louder, fitted, rows, tmp_path):
     louder.save(tmp_path / "model")
     loaded = load_model(tmp_path / "model")
     np.testing.assert_array_equal(loaded.predict_proba(rows), louder.predict_proba(rows))
@@ -121,7 +121,7 @@ def test_damaged_entries_of_a_bundle_are_named(fitted, tmp_path, change, said):
 
 
 @pytest.mark.filterwarnings("ignore:.* are fewer than the:UserWarning")
-def test_a_model_without_the_scores_of_its_calibration_says_what_to_do(fitted, rows, tmp_path):
+def test_a_model_without_calibration_scores_has_a_clear_message(fitted, rows, tmp_path):
     fitted.save(tmp_path / "model")
     state = json.loads((tmp_path / "model" / "detector.json").read_text())
     restate(tmp_path / "model", class_scores=None)
@@ -134,7 +134,7 @@ def test_a_model_without_the_scores_of_its_calibration_says_what_to_do(fitted, r
 
 
 @pytest.mark.filterwarnings("ignore:.* are fewer than the:UserWarning")
-def test_known_lenses_among_unlabelled_rows_are_no_clean_labels():
+def test_unlabelled_rows_are_not_stored_as_non_lenses():
     from gridlens.training._positive_unlabelled import calibrate_unlabelled
 
     X, y = feature_rows(600, 4)
@@ -144,7 +144,7 @@ def test_known_lenses_among_unlabelled_rows_are_no_clean_labels():
     assert detector.class_scores_ is None
 
 
-def test_pools_that_are_too_small_or_known_are_refused(fitted):
+def test_small_pools_and_training_rows_are_refused(fitted):
     pool = non_lenses(250, 6)
     pool[199:] = np.nan
     with pytest.raises(
@@ -160,7 +160,7 @@ def test_pools_that_are_too_small_or_known_are_refused(fitted):
 
 
 @pytest.mark.parametrize("prevalence", [-0.1, 0.2, np.nan, "estimate", True, None])
-def test_the_prevalence_of_a_pool_is_small(fitted, rows, prevalence):
+def test_a_large_prevalence_of_the_pool_is_refused(fitted, rows, prevalence):
     with pytest.raises(ValueError, match=r"'prevalence' parameter must be a number from 0 to 0\.1"):
         fitted.recalibrated(rows, prevalence)
 
@@ -190,7 +190,7 @@ def command(run, *arguments):
     return CliRunner().invoke(main, [str(argument) for argument in given])
 
 
-def test_the_command_tells_and_writes_what_python_returns(run, fitted, tmp_path):
+def test_the_command_reports_and_writes_the_same_table_as_python(run, fitted, tmp_path):
     out = tmp_path / "scores.parquet"
     made = command(run, "--recalibrate", run / "pool.npz", "--out", out)
     assert made.exit_code == 0, made.stderr
@@ -214,7 +214,7 @@ def test_the_command_tells_and_writes_what_python_returns(run, fitted, tmp_path)
     assert not np.allclose(plain["score"], table["score"], equal_nan=True)
 
 
-def test_another_pool_is_another_run(run, tmp_path):
+def test_a_run_is_not_resumed_with_another_pool(run, tmp_path):
     out = tmp_path / "scores.csv"
     given = {"models": (str(run / "model"),), "n_jobs": 1}
     score_files(FileSource(run / "few.npz"), out, recalibrate=FileSource(run / "pool.npz"), **given)
@@ -226,7 +226,7 @@ def test_another_pool_is_another_run(run, tmp_path):
             score_files(FileSource(run / "few.npz"), out, recalibrate=pool, **again)
 
 
-def test_workers_elsewhere_have_the_same_calibration(run, noise):
+def test_worker_processes_have_the_same_calibration(run, noise):
     models = (str(run / "model"),)
     work = ScoreWork(models)
     work.recalibrate(calibrate_on_pool(FileSource(run / "pool.npz"), models=models, n_jobs=1))
@@ -236,7 +236,7 @@ def test_workers_elsewhere_have_the_same_calibration(run, noise):
     assert sent.table(measured).equals(work.table(measured))
 
 
-def test_two_models_have_a_calibration_each(run):
+def test_two_models_are_calibrated_separately(run):
     models = (str(run / "model"),) * 2
     pool = calibrate_on_pool(FileSource(run / "pool.npz"), models=models, n_jobs=1)
     assert len(pool.models) == 2
@@ -255,14 +255,14 @@ def test_two_models_have_a_calibration_each(run):
         (("--recalibrate", "nothing.npz"), 1, "nothing.npz"),
     ],
 )
-def test_what_cannot_be_done_is_said_in_a_sentence(run, arguments, code, said):
+def test_unsupported_options_have_a_clear_message(run, arguments, code, said):
     result = command(run, *(run / word if word.endswith(".npz") else word for word in arguments))
     assert result.exit_code == code
     assert said in " ".join(result.stderr.split())
     assert "Traceback" not in result.stderr
 
 
-def test_python_says_the_same(run):
+def test_unsupported_parameters_are_refused_in_python(run):
     given = {"model": run / "model", "recalibrate": run / "pool.npz", "n_jobs": 1}
     with pytest.raises(GridlensError, match="requires a declared prevalence"):
         score(run / "few.npz", prevalence="estimate", **given)

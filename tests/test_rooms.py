@@ -123,7 +123,7 @@ def test_every_room_is_known():
         assert found == set(inner) - {""}
 
 
-def test_the_table_goes_from_the_ground_up():
+def test_the_table_is_sorted_from_the_lowest_room_up():
     for table in (ROOMS, *INNER_ROOMS.values()):
         seen = set()
         for room, below in table.items():
@@ -156,18 +156,18 @@ def test_an_inner_room_imports_only_inner_rooms_below_it(room):
 
 
 @pytest.mark.parametrize("room", sorted(GENERAL))
-def test_the_general_rooms_know_no_astronomy(room):
+def test_the_general_rooms_import_no_astronomy_packages(room):
     for path in files_of(room):
         assert not [name for name in imports_of(path) if name.split(".")[0] in {"astropy", "lenstronomy", "numba"}]
 
 
-def test_plugins_use_what_is_public():
+def test_plugins_use_only_public_modules():
     files = sorted(PLUGIN.rglob("*.py"))
     assert files
     for path in files:
         for name in imports_of(path):
             if name.startswith("gridlens."):
-                assert not any(part.startswith("_") for part in name.split(".")), f"{path} reaches into {name}"
+                assert not any(part.startswith("_") for part in name.split(".")), f"{path} imports the private {name}"
 
 
 def modules_of(folder):
@@ -179,7 +179,7 @@ def modules_of(folder):
     return names
 
 
-def circle_in(graph):
+def find_cycle(graph):
     """Return the modules of one import cycle in order, or None."""
     done, path = set(), []
 
@@ -200,22 +200,22 @@ def circle_in(graph):
 
 
 @pytest.mark.parametrize("folder", [PACKAGE, PLUGIN], ids=lambda folder: folder.name)
-def test_no_modules_import_each_other_in_a_circle(folder):
+def test_there_are_no_import_cycles(folder):
     """Imports inside functions and under TYPE_CHECKING count as well: modules in a cycle belong in one file."""
     modules = modules_of(folder)
     graph = {}
     for module, path in modules.items():
         found = (name if name in modules else name.rpartition(".")[0] for name in imports_of(path))
         graph[module] = {name for name in found if name in modules and name != module}
-    assert circle_in(graph) is None
+    assert find_cycle(graph) is None
 
 
-def test_a_circle_is_found():
-    assert circle_in({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == ["b", "c"]
-    assert circle_in({"a": {"b", "c"}, "b": {"c"}, "c": set()}) is None
+def test_find_cycle():
+    assert find_cycle({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == ["b", "c"]
+    assert find_cycle({"a": {"b", "c"}, "b": {"c"}, "c": set()}) is None
 
 
-def test_compiled_code_comes_from_its_own_folder():
+def test_compiled_code_uses_only_its_own_folder():
     """Compiled code only uses sources that are part of the digest in `gridlens._jit`, so that a cache is never stale.
 
     These sources are the files of a kernel's folder and `gridlens._constants`. The rule also holds for constants, and
@@ -240,6 +240,8 @@ def test_compiled_code_comes_from_its_own_folder():
                 continue
             # The import may be of a name in a module (features._order.select) or of the module (features._order).
             source = path.parent / (name.removeprefix(folder).split(".")[0] + ".py")
-            assert name.startswith(folder), f"{path} goes into compiled code and imports {name}"
-            assert source.is_file(), f"{path} goes into compiled code and imports {name}, not from the file that has it"
+            assert name.startswith(folder), f"{path} is part of the compiled code, but imports {name}"
+            assert source.is_file(), (
+                f"{path} is part of the compiled code, but does not import {name} from the file that defines it"
+            )
             waiting.append(source)

@@ -158,7 +158,7 @@ def test_a_fraction_that_separates_nothing_is_refused():
         Screen(screen.stack, screen.classic, screen.rows).at(0.5)
 
 
-def test_where_no_lens_is_below_the_threshold_probabilities_stay_small():
+def test_probabilities_stay_small_without_lenses_below_the_threshold():
     screen = simulated_screen(3000)
     screen.rows["label"] = screen.rows["classic"] > np.quantile(screen.rows["classic"], 0.95)
     cascade = screen.at(0.1)
@@ -172,7 +172,7 @@ def test_where_no_lens_is_below_the_threshold_probabilities_stay_small():
     np.testing.assert_allclose(high, 1 - 0.05 ** (1 / len(classic)), rtol=0.5)
 
 
-def test_one_is_what_it_was(cascading, scored):
+def test_a_screen_of_one_changes_nothing(cascading, scored):
     rows = cascading.score_rows(scored)
     pd.testing.assert_frame_equal(cascading.score_rows(scored, screen=1), rows)
     assert "branch" not in rows
@@ -182,7 +182,7 @@ def test_one_is_what_it_was(cascading, scored):
     np.testing.assert_array_equal(rows[["corner", "linear"]], members)
 
 
-def test_slow_members_see_the_rows_that_pass_and_no_others(cascading, scored):
+def test_slow_members_get_only_the_rows_that_pass(cascading, scored):
     whole = cascading.score_rows(scored)
     Corner.seen.clear()
     rows = cascading.score_rows(scored, screen=0.2)
@@ -203,14 +203,14 @@ def test_slow_members_see_the_rows_that_pass_and_no_others(cascading, scored):
     assert rows["linear"][full].min() > rows["linear"][~full].max()
 
 
-def test_a_score_depends_on_no_other_cutout(cascading, scored):
+def test_a_score_does_not_depend_on_other_cutouts(cascading, scored):
     whole = cascading.score_rows(scored, screen=0.1)
     for rows in (slice(5, 6), slice(0, 40)):
         alone = cascading.score_rows(scored[rows], screen=0.1)
         pd.testing.assert_frame_equal(alone, whole.iloc[rows].reset_index(drop=True), rtol=1e-12)
 
 
-def test_rejected_rows_and_none_are_scored_by_no_branch(cascading, scored):
+def test_rejected_and_empty_rows_are_not_scored(cascading, scored):
     Corner.seen.clear()
     features = np.full_like(scored.features, np.nan)
     rejected = Measured(
@@ -224,7 +224,7 @@ def test_rejected_rows_and_none_are_scored_by_no_branch(cascading, scored):
     assert not Corner.seen
 
 
-def test_a_silent_member_is_named_where_it_was_asked(cascading, scored, monkeypatch):
+def test_a_member_without_a_probability_is_named(cascading, scored, monkeypatch):
     linear = cascading.stack_.members_[1]
     original = linear.predict_proba
 
@@ -247,12 +247,12 @@ def test_the_table_is_ranked_across_branches(cascading, scored):
 
 
 @pytest.mark.parametrize("screen", [0, -0.1, 1.5, np.nan, "0.1", True, None])
-def test_a_screen_is_a_fraction(cascading, scored, screen):
+def test_an_invalid_screen_is_refused(cascading, scored, screen):
     with pytest.raises(ValueError, match=r"'screen' parameter must be above 0 and at most 1\. Got"):
         cascading.score_rows(scored, screen=screen)
 
 
-def test_models_that_cannot_screen_say_why(detector, scored):
+def test_models_that_cannot_screen_have_a_clear_message(detector, scored):
     with pytest.raises(GridlensError, match=r"None of its members \(lightgbm\) is a slow one"):
         detector.score_rows(scored, screen=0.1)
     alone = LensDetector(members=(Corner(),)).fit(*rows_with_pixels(60, 1))
@@ -314,7 +314,7 @@ def shard(tmp_path, noise):
     return tmp_path / "shard.npz"
 
 
-def test_files_are_screened_and_the_run_says_how_many_passed(bundle, shard, tmp_path):
+def test_files_are_screened_and_the_passed_rows_are_counted(bundle, shard, tmp_path):
     out = tmp_path / "scores.csv"
     arguments = ["score", str(shard), "--model", str(bundle), "--jobs", "1", "--out", str(out)]
     result = CliRunner().invoke(main, [*arguments, "--screen", "0.5"])
@@ -330,7 +330,7 @@ def test_files_are_screened_and_the_run_says_how_many_passed(bundle, shard, tmp_
     assert CliRunner().invoke(main, [*arguments, "--screen", "0.5", "--resume"]).exit_code == 0
 
 
-def test_workers_screen_as_the_process_that_sent_them(bundle, scored):
+def test_worker_processes_screen_like_their_parent(bundle, scored):
     work = ScoreWork((str(bundle),), 0.2)
     sent = pickle.loads(pickle.dumps(work))
     assert sent.identity() == work.identity()
@@ -338,7 +338,7 @@ def test_workers_screen_as_the_process_that_sent_them(bundle, scored):
     assert "branch" in sent.failed([]).column_names
 
 
-def test_runs_that_cannot_be_screened_are_refused_before_the_work(bundle, shard, tmp_path):
+def test_unscreenable_runs_are_refused_immediately(bundle, shard, tmp_path):
     source = FileSource(shard)
     with pytest.raises(ValueError, match="'screen' parameter must be 1 if two models score"):
         score_files(source, tmp_path / "a.csv", models=(str(bundle), "cluster-cluster"), screen=0.1)
@@ -355,7 +355,7 @@ def test_runs_that_cannot_be_screened_are_refused_before_the_work(bundle, shard,
     assert (odd.exit_code, "Traceback" in odd.output) == (2, False)
 
 
-def test_the_card_has_the_completeness_by_fraction(cascading):
+def test_the_card_lists_the_completeness_by_fraction(cascading):
     measured, y = rows_with_pixels(400, 4)
     members = cascading.member_probabilities(measured)
     text = completeness_lost(cascading.screen_, y, cascading.calibrated(members), members)

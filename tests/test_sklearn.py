@@ -112,7 +112,7 @@ def test_predictions_agree_with_each_other(labelled):
     assert (np.diff(p[order]) >= 0.0).all()
 
 
-def test_rejected_cutouts_are_predicted_as_none_with_a_warning(labelled):
+def test_rejected_cutouts_are_predicted_as_0_with_a_warning(labelled):
     cutouts, y = labelled
     detector = fast().fit(cutouts, y)
     pixels = cutouts.pixels[:4].copy()
@@ -156,7 +156,7 @@ def test_the_library_is_silent(labelled, monkeypatch, capsys):
     assert "Fitting" in capsys.readouterr().err
 
 
-def test_metadata_that_the_detector_may_not_see_are_hidden_in_features(labelled):
+def test_excluded_metadata_are_hidden_in_features(labelled):
     cutouts, y = labelled
     X = features(cutouts)
     told = X.copy()

@@ -61,13 +61,13 @@ def test_ucds_and_units_are_known_to_astropy():
         assert column.description.isascii()
 
 
-def test_columns_come_in_one_order_and_others_last():
+def test_columns_are_ordered_and_unknown_ones_are_last():
     names = ["lightgbm", "p_lens", "notes", "dec", "score", "id", "ra"]
     assert in_order(names) == ["id", "ra", "dec", "score", "p_lens", "lightgbm", "notes"]
 
 
 @pytest.mark.parametrize("suffix", TABLE_SUFFIXES)
-def test_a_table_is_read_as_it_was_written(table, tmp_path, suffix):
+def test_a_table_survives_a_round_trip(table, tmp_path, suffix):
     path = tmp_path / f"t{suffix}"
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Text in a FITS table must be ASCII")
@@ -109,7 +109,7 @@ def test_fits_headers_describe_the_columns(table, tmp_path):
 
 
 @pytest.mark.parametrize("unit", ["log10(Msun)", "2 Jy", "h:m:s", "µJy"])
-def test_names_and_units_that_fits_does_not_know_are_written(tmp_path, unit):
+def test_names_and_units_unknown_to_fits_are_written(tmp_path, unit):
     rows = pd.DataFrame({"id": ["a", None], "masse_é": [1.0, 2.0]})
     rows.attrs = described_attrs((), kept={"masse_é": unit})
     with warnings.catch_warnings():

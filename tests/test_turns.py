@@ -15,7 +15,7 @@ def test_turns_are_a_flip_of_x_and_quarter_turns():
     np.testing.assert_array_equal(turned(bands, 6)[:, :, 1], -turned(image, 6))
 
 
-def test_turns_are_all_different_and_each_is_undone():
+def test_turns_are_distinct_and_invertible():
     image = np.arange(20).reshape(4, 5)
     assert len({(turned(image, version).shape, turned(image, version).tobytes()) for version in range(N_TURNS)}) == 8
     for version in range(N_TURNS):
