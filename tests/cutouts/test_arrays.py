@@ -164,7 +164,7 @@ def test_pickled_and_complex_arrays_are_refused(read, cutout):
 def many(tmp_path, rng, monkeypatch):
     """Return twelve cutouts and a function that writes them in one of several ways; four are read at a time."""
     pixels = rng.normal(size=(12, 50, 50, 3)).astype(np.float32)
-    monkeypatch.setattr(_chunks, "PIECE_BYTES", pixels[:4].nbytes)
+    monkeypatch.setattr(_chunks, "BATCH_BYTES", pixels[:4].nbytes)
 
     def write(way):
         path = tmp_path / f"cut.{'npy' if 'npy' in way else 'npz'}"
@@ -185,8 +185,8 @@ def many(tmp_path, rng, monkeypatch):
 def test_many_cutouts_are_read_in_batches(many, way, monkeypatch):
     pixels, write = many
     seen = []
-    read = _chunks._read_piece
-    monkeypatch.setattr(_chunks, "_read_piece", lambda *args: seen.append(args[2:4]) or read(*args))
+    read = _chunks._read_batch
+    monkeypatch.setattr(_chunks, "_read_batch", lambda *args: seen.append(args[2:4]) or read(*args))
     cutouts = CutoutSet.read(write(way), pixel_scale=0.3, bands="gri")
     assert seen == [(0, 4), (4, 8), (8, 12)]
     np.testing.assert_array_equal(cutouts.pixels, pixels)

@@ -36,9 +36,9 @@ def write(tmp_path):
 
 
 @pytest.fixture
-def small_pieces(monkeypatch):
+def small_batches(monkeypatch):
     """Read four cutouts at a time, unless the chunks of the file are larger."""
-    monkeypatch.setattr(_chunks, "PIECE_BYTES", 4 * 50 * 50 * 3 * 4)
+    monkeypatch.setattr(_chunks, "BATCH_BYTES", 4 * 50 * 50 * 3 * 4)
 
 
 @pytest.mark.parametrize("name", ["a.h5", "a.hdf5", "a.hdf", "a.H5"])
@@ -131,7 +131,7 @@ def test_zero_points_and_scale(write, pixels):
     assert set(CutoutSet.read(path, pixel_scale=0.4).pixel_scale) == {0.4}
 
 
-def test_missing_ids_are_derived_from_the_file_name(write, pixels, small_pieces):
+def test_missing_ids_are_derived_from_the_file_name(write, pixels, small_batches):
     cutouts = CutoutSet.read(write("field.h5", pixels=pixels), pixel_scale=0.2)
     assert cutouts.ids.tolist() == [f"field_{k:06d}" for k in range(12)]
     one = CutoutSet.read(write("one.h5", pixels=pixels[0]), pixel_scale=0.2)
@@ -142,21 +142,21 @@ def test_missing_ids_are_derived_from_the_file_name(write, pixels, small_pieces)
 @pytest.mark.parametrize(
     ("chunk", "lengths"), [(None, [4, 4, 4]), (1, [4, 4, 4]), (3, [3] * 4), (5, [5, 5, 2]), (12, [12])]
 )
-def test_read_ranges_end_at_chunk_borders(write, pixels, small_pieces, chunk, lengths, monkeypatch):
+def test_read_ranges_end_at_chunk_borders(write, pixels, small_batches, chunk, lengths, monkeypatch):
     chunks = None if chunk is None else (chunk, 50, 50, 1)
     redshift = np.arange(12.0)
     path = write(pixels=pixels, chunks=chunks, redshift=redshift)
     seen = []
-    read = _chunks._read_piece
-    monkeypatch.setattr(_chunks, "_read_piece", lambda *args: seen.append(args[3] - args[2]) or read(*args))
+    read = _chunks._read_batch
+    monkeypatch.setattr(_chunks, "_read_batch", lambda *args: seen.append(args[3] - args[2]) or read(*args))
     cutouts = CutoutSet.read(path, pixel_scale=0.2)
     assert seen == lengths
     np.testing.assert_array_equal(cutouts.pixels, pixels)
     np.testing.assert_array_equal(cutouts.metadata["redshift"], redshift)
 
 
-def test_chunks_too_large_for_memory_are_split_with_a_warning(write, pixels, small_pieces, monkeypatch):
-    monkeypatch.setattr(_chunks, "_MAX_PIECE_BYTES", 5 * 50 * 50 * 3 * 4)
+def test_chunks_too_large_for_memory_are_split_with_a_warning(write, pixels, small_batches, monkeypatch):
+    monkeypatch.setattr(_chunks, "_MAX_BATCH_BYTES", 5 * 50 * 50 * 3 * 4)
     path = write(pixels=pixels, chunks=(12, 10, 10, 1), compression="gzip")
     with pytest.warns(UserWarning, match=r"a\.h5 stores 12 cutouts in each chunk.*is read 3 times"):
         cutouts = CutoutSet.read(path, pixel_scale=0.2)
@@ -171,7 +171,7 @@ def test_batches_do_not_depend_on_the_read_ranges(write, pixels, monkeypatch):
         return [(b.cutouts.ids.tolist(), b.cutouts.pixels.sum()) for b in read_batches(path.parent, batch_size=4)]
 
     whole = batches()
-    monkeypatch.setattr(_chunks, "PIECE_BYTES", 1)
+    monkeypatch.setattr(_chunks, "BATCH_BYTES", 1)
     assert batches() == whole
     assert [len(names) for names, _ in whole] == [4, 4, 4, 3]
 
@@ -231,7 +231,7 @@ def test_truncated_file_has_a_clear_message(write, pixels, keep):
         CutoutSet.read(path, pixel_scale=0.2)
 
 
-def test_only_the_damaged_cutouts_are_rejected(write, pixels, small_pieces):
+def test_only_the_damaged_cutouts_are_rejected(write, pixels, small_batches):
     path = write("bad.h5", pixels=pixels, chunks=(2, 50, 50, 3), compression="gzip")
     with h5py.File(path, "r") as file:
         chunk = file["pixels"].id.get_chunk_info(4)  # cutouts 8 and 9

@@ -104,11 +104,11 @@ def test_a_folder_of_stores_is_read_without_walking_into_them(write, pixels, rng
 
 
 def test_read_ranges_end_at_chunk_borders(write, pixels, monkeypatch):
-    monkeypatch.setattr(_chunks, "PIECE_BYTES", 4 * 50 * 50 * 3 * 4)
+    monkeypatch.setattr(_chunks, "BATCH_BYTES", 4 * 50 * 50 * 3 * 4)
     path = write(pixels=pixels, chunks=(3, 25, 25, 3), redshift=np.arange(12.0))
     seen = []
-    read = _chunks._read_piece
-    monkeypatch.setattr(_chunks, "_read_piece", lambda *args: seen.append(args[2:4]) or read(*args))
+    read = _chunks._read_batch
+    monkeypatch.setattr(_chunks, "_read_batch", lambda *args: seen.append(args[2:4]) or read(*args))
     cutouts = CutoutSet.read(path, pixel_scale=0.2)
     assert seen == [(0, 3), (3, 6), (6, 9), (9, 12)]
     np.testing.assert_array_equal(cutouts.pixels, pixels)
@@ -133,7 +133,7 @@ def test_names_of_chunks_may_have_either_separator(tmp_path, pixels, version, zi
 
 
 def test_only_the_damaged_cutouts_are_rejected(write, pixels, monkeypatch):
-    monkeypatch.setattr(_chunks, "PIECE_BYTES", 4 * 50 * 50 * 3 * 4)
+    monkeypatch.setattr(_chunks, "BATCH_BYTES", 4 * 50 * 50 * 3 * 4)
     path = write("bad.zarr", pixels=pixels, chunks=(2, 50, 50, 3), ids=[f"A{k}" for k in range(12)])
     chunk = path / "pixels" / "c" / "4" / "0" / "0" / "0"
     chunk.write_bytes(chunk.read_bytes()[:1000])

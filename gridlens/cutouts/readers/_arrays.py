@@ -19,7 +19,7 @@ from gridlens.cutouts.readers._chunks import (
     column_names,
     count_stored,
     pixels_name,
-    read_pieces,
+    read_stored,
 )
 from gridlens.cutouts.readers._npy import NpyHeader, read_header
 from gridlens.cutouts.readers._resolved import Resolved
@@ -29,7 +29,7 @@ from gridlens.errors import CutoutError
 
 __all__ = ["count_npy", "count_npz", "read_npy", "read_npz"]
 
-_SIP_BYTES = 256 * 1024
+_READ_BYTES = 256 * 1024
 # Deflate expands one byte to at most this many.
 _MAX_DEFLATE_RATIO = 1032
 # A compressed array in Fortran order must be held in memory completely to read any cutout from it.
@@ -43,7 +43,7 @@ _CUT_OFF = "the array ends before its last value"
 def read_npy(entry: Entry, options: Resolved, rows: RowRange | None = None) -> Iterator[CutoutSet | Unreadable]:
     """Read one array of shape (H, W, 3), (3, H, W) or (n, H, W, 3), in batches."""
     with open(entry.path, "rb") as file:
-        yield from read_pieces(_npy_stored(file), entry, options, rows)
+        yield from read_stored(_npy_stored(file), entry, options, rows)
 
 
 def read_npz(entry: Entry, options: Resolved, rows: RowRange | None = None) -> Iterator[CutoutSet | Unreadable]:
@@ -53,7 +53,7 @@ def read_npz(entry: Entry, options: Resolved, rows: RowRange | None = None) -> I
     `bcg_radec` and the metadata names. Other keys are ignored.
     """
     with _npz_stored(entry.path) as stored:
-        yield from read_pieces(stored, entry, options, rows)
+        yield from read_stored(stored, entry, options, rows)
 
 
 def count_npy(path: str | os.PathLike[str]) -> int:
@@ -142,9 +142,9 @@ def _read_values(file: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDA
     values = np.empty(shape, dtype)
     data = values.reshape(-1).view(np.uint8).data
     # Small reads let the zip checksum be computed while the bytes are still in the cache.
-    for start in range(0, len(data), _SIP_BYTES):
-        sip = data[start : start + _SIP_BYTES]
-        if file.readinto(sip) < len(sip):
+    for start in range(0, len(data), _READ_BYTES):
+        part = data[start : start + _READ_BYTES]
+        if file.readinto(part) < len(part):
             raise EOFError(_CUT_OFF)
     return values
 

@@ -15,7 +15,7 @@ from gridlens.cutouts._keywords import options_of
 from gridlens.cutouts._set import CutoutSet
 from gridlens.cutouts._sniff import content_kind
 from gridlens.cutouts.catalogs._join import CatalogJoin, JoinGaps, JoinReport
-from gridlens.cutouts.readers._chunks import PIECE_BYTES, RowRange
+from gridlens.cutouts.readers._chunks import BATCH_BYTES, RowRange
 from gridlens.cutouts.readers._dispatch import by_content, count_entry, read_arrays
 from gridlens.cutouts.readers._fits import read_fits
 from gridlens.cutouts.readers._options import ReadOptions
@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 _BATCH_SIZE = 256
-_MAX_BATCH_BYTES = PIECE_BYTES
+_MAX_BATCH_BYTES = BATCH_BYTES
 _MAX_HEADERS = 10_000
 _SINGLE = ("fits", "picture")
 _PICTURE = (
@@ -99,7 +99,7 @@ def read_batches(
     resolved = Resolved.of(options_of(ReadOptions, options))
     entries = find_readable(paths, resolved)
     join = None if catalog is None else CatalogJoin(catalog, columns)
-    return _gather(_joined_pieces(entries, resolved, join), batch_size)
+    return _gather(_read_joined_sets(entries, resolved, join), batch_size)
 
 
 def read_set(
@@ -118,15 +118,15 @@ def read_set(
     sets: list[CutoutSet] = []
     failures: list[ReadFailure] = []
     sizes: dict[tuple[int, ...], str] = {}
-    for piece in _joined_pieces(find_readable(paths, resolved), resolved, join):
-        if isinstance(piece, ReadFailure):
+    for item in _read_joined_sets(find_readable(paths, resolved), resolved, join):
+        if isinstance(item, ReadFailure):
             if on_error == "raise":
-                raise CutoutError(f"Cannot read {piece.path}: {piece.message}")
-            failures.append(piece)
+                raise CutoutError(f"Cannot read {item.path}: {item.message}")
+            failures.append(item)
             continue
-        sets.append(piece)
-        if len(piece):
-            sizes.setdefault(piece.pixels.shape[1:3], piece.paths[0])
+        sets.append(item)
+        if len(item):
+            sizes.setdefault(item.pixels.shape[1:3], item.paths[0])
         if len(sizes) > 1:
             found = " and ".join(f"{w} x {h} px ({path})" for (h, w), path in sizes.items())
             raise CutoutError(
@@ -216,22 +216,22 @@ def read_entries(
     entries: Iterable[Entry], rows: RowRange | None, options: Resolved, join: CatalogJoin | None, gaps: JoinGaps
 ) -> Iterator[CutoutBatch]:
     """Read entries, or some rows of a single one, in batches like `read_batches`; add the gaps of a join."""
-    return _gather(_pieces(entries, options, join, gaps, rows), _BATCH_SIZE)
+    return _gather(_read_sets(entries, options, join, gaps, rows), _BATCH_SIZE)
 
 
-def _joined_pieces(
+def _read_joined_sets(
     entries: Sequence[Entry], options: Resolved, join: CatalogJoin | None
 ) -> Iterator[CutoutSet | ReadFailure]:
     """Read all entries; warn about the gaps of the join at the end."""
     report = JoinReport()
     for entry in entries:
         gaps = JoinGaps()
-        yield from _pieces((entry,), options, join, gaps)
+        yield from _read_sets((entry,), options, join, gaps)
         report.add(gaps)
     report.warn()
 
 
-def _pieces(
+def _read_sets(
     entries: Iterable[Entry],
     options: Resolved,
     join: CatalogJoin | None,
@@ -241,14 +241,14 @@ def _pieces(
     for entry in entries:
         done = lost = 0
         try:
-            for piece in _read_entry(entry, options, join, gaps, rows):
-                if isinstance(piece, Unreadable):
-                    lost += piece.stop - piece.start
-                    yield from _lost(piece, entry)
+            for item in _read_entry(entry, options, join, gaps, rows):
+                if isinstance(item, Unreadable):
+                    lost += item.stop - item.start
+                    yield from _lost(item, entry)
                     continue
-                done += len(piece)
-                yield piece
-                del piece  # otherwise it stays in memory while the next one is read
+                done += len(item)
+                yield item
+                del item  # otherwise it stays in memory while the next one is read
             continue
         except CutoutError as exc:
             message = str(exc)
@@ -285,11 +285,11 @@ def _read_entry(
         cutouts, wcs = read_fits(entry, options)
         yield _filled(cutouts if join is None else join.join(cutouts, wcs, gaps), options)
         return
-    for piece in read_arrays(entry, options, rows):
-        if not isinstance(piece, Unreadable):
-            piece = _filled(piece if join is None else join.join(piece, None, gaps), options)
-        yield piece
-        del piece  # otherwise it stays in memory while the next one is read
+    for item in read_arrays(entry, options, rows):
+        if not isinstance(item, Unreadable):
+            item = _filled(item if join is None else join.join(item, None, gaps), options)
+        yield item
+        del item  # otherwise it stays in memory while the next one is read
 
 
 def _filled(cutouts: CutoutSet, options: Resolved) -> CutoutSet:
@@ -300,18 +300,18 @@ def _filled(cutouts: CutoutSet, options: Resolved) -> CutoutSet:
     return cutouts
 
 
-def _gather(pieces: Iterator[CutoutSet | ReadFailure], batch_size: int) -> Iterator[CutoutBatch]:
+def _gather(sets: Iterator[CutoutSet | ReadFailure], batch_size: int) -> Iterator[CutoutBatch]:
     waiting = _Waiting(batch_size)
     failures: list[ReadFailure] = []
-    for piece in pieces:
-        if isinstance(piece, ReadFailure):
-            failures.append(piece)
+    for item in sets:
+        if isinstance(item, ReadFailure):
+            failures.append(item)
             if len(failures) >= batch_size:
                 yield CutoutBatch(None, failures)
                 failures = []
             continue
-        left: CutoutSet | None = piece if len(piece) else None
-        del piece  # otherwise it stays in memory while the next one is read
+        left: CutoutSet | None = item if len(item) else None
+        del item  # otherwise it stays in memory while the next one is read
         while left is not None:
             left = waiting.add(left)
             if waiting.full:
@@ -337,11 +337,11 @@ class _Waiting:
     def full(self) -> bool:
         return self.count >= self._batch_size or self._bytes >= _MAX_BATCH_BYTES
 
-    def add(self, piece: CutoutSet) -> CutoutSet | None:
+    def add(self, cutouts: CutoutSet) -> CutoutSet | None:
         """Add as many cutouts as fit, at least one, and return the rest, or None if there are none left."""
-        each = piece.pixels[0].nbytes
+        each = cutouts.pixels[0].nbytes
         room = max(1, min(self._batch_size - self.count, (_MAX_BATCH_BYTES - self._bytes) // each))
-        taken, rest = (piece, None) if len(piece) <= room else (piece[:room], piece[room:])
+        taken, rest = (cutouts, None) if len(cutouts) <= room else (cutouts[:room], cutouts[room:])
         self._sets.setdefault(taken.pixels.shape[1:3], []).append(taken)
         self.count += len(taken)
         self._bytes += taken.pixels.nbytes

@@ -22,9 +22,9 @@ from gridlens.errors import CutoutError
 
 __all__ = [
     "BAND_NAMES",
+    "BATCH_BYTES",
     "MAX_CHUNK_BYTES",
     "MAX_COLUMN_BYTES",
-    "PIECE_BYTES",
     "PIXELS",
     "RowRange",
     "Rows",
@@ -34,7 +34,7 @@ __all__ = [
     "count_stored",
     "find_columns",
     "pixels_name",
-    "read_pieces",
+    "read_stored",
 ]
 
 RowRange = tuple[int, int]
@@ -63,8 +63,8 @@ _COLUMN_NAMES = {
 _SHAPES = {"bcg_xy": (2,), "bcg_radec": (2,), "sky_axes": (2, 2)}
 # Batches that are read at once hold whole chunks up to this size in bytes, as stored or as float32, whichever is
 # larger. It equals the batch size of `read_batches`, which avoids a copy. A single chunk may be up to MAX_CHUNK_BYTES.
-PIECE_BYTES = 32 * 1024**2
-_MAX_PIECE_BYTES = 64 * 1024**2
+BATCH_BYTES = 32 * 1024**2
+_MAX_BATCH_BYTES = 64 * 1024**2
 # A chunk is always read completely, even if only some of its cutouts are needed.
 MAX_CHUNK_BYTES = 256 * 1024**2
 # Limits on chunks that are not stored, above which the claimed shape is considered wrong.
@@ -183,7 +183,7 @@ def _held(stored: Stored, n: int, last: int | None = None) -> int:
     return min(n, stored.held())
 
 
-def read_pieces(
+def read_stored(
     stored: Stored, entry: Entry, options: Resolved, rows: RowRange | None = None
 ) -> Iterator[CutoutSet | Unreadable]:
     """Read the cutouts, or the range `rows`, in order, about 32 MiB at a time; yield one empty set if there are none.
@@ -223,14 +223,14 @@ def read_pieces(
     assumed = assumed_flags(pixel_scale=knows_scale, zeropoint=options.knows_zeropoint or is_own)
     n = _claimed(stored)
     columns = {name: _Column(name, column, n) for name, column in stored.columns.items() if name != "bands"}
-    step = _piece_length(stored, entry, options) if len(shape) == 4 else 1
+    step = _batch_length(stored, entry, options) if len(shape) == 4 else 1
     first, end = (0, n) if rows is None else (rows[0], min(rows[1], n))
     held = _held(stored, n, None if rows is None else end - 1)
     last = min(end, held)
     _warn_of_metadata(columns, (first, max(first, last)), entry if len(shape) == 4 else None, options)
 
     def read(start: int, stop: int) -> CutoutSet:
-        return _read_piece(pixels, columns, start, stop, names, entry, options, assumed)
+        return _read_batch(pixels, columns, start, stop, names, entry, options, assumed)
 
     starts = range(first, last if end > last else max(end, first + 1), step)
     ranges = ((start, max(start, min(start + step, last))) for start in starts)
@@ -259,7 +259,7 @@ def _ids_of(lost: Unreadable, columns: "Mapping[str, _Column]", entry: Entry) ->
     return tuple(name or number for name, number in zip(known, numbered, strict=True))
 
 
-def _read_piece(
+def _read_batch(
     pixels: Rows,
     columns: "Mapping[str, _Column]",
     start: int,
@@ -365,11 +365,11 @@ def _stored_bands(stored: Stored, options: Resolved) -> tuple[str, ...] | None:
     return name_bands((as_id(word) for word in words.reshape(-1)), options.filters)
 
 
-def _piece_length(stored: Stored, entry: Entry, options: Resolved) -> int:
+def _batch_length(stored: Stored, entry: Entry, options: Resolved) -> int:
     shape = stored.pixels.shape
     each = max(1, math.prod(shape[1:]) * max(stored.pixels.dtype.itemsize, _FLOAT32_BYTES))
     chunk = max(1, min(stored.chunk, shape[0]))
-    most = max(1, _MAX_PIECE_BYTES // each)
+    most = max(1, _MAX_BATCH_BYTES // each)
     if chunk > most:
         options.warn_once(
             f"The file {escaped(entry.path)} stores {chunk} cutouts in each chunk, too many to hold in memory: each "
@@ -377,4 +377,4 @@ def _piece_length(stored: Stored, entry: Entry, options: Resolved) -> int:
             "per chunk."
         )
         return most
-    return chunk * max(1, PIECE_BYTES // (each * chunk))
+    return chunk * max(1, BATCH_BYTES // (each * chunk))

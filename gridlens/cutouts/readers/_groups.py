@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Iterator
 
 from gridlens.cutouts._set import CutoutSet
-from gridlens.cutouts.readers._chunks import RowRange, Stored, count_stored, read_pieces
+from gridlens.cutouts.readers._chunks import RowRange, Stored, count_stored, read_stored
 from gridlens.cutouts.readers._hdf5 import open_hdf5
 from gridlens.cutouts.readers._resolved import Resolved
 from gridlens.cutouts.readers._salvage import Unreadable
@@ -20,7 +20,7 @@ def read_group(entry: Entry, options: Resolved, rows: RowRange | None = None) ->
     The names of the bands and the pixel scale may also be attributes of the array or of the group.
     """
     with _open(entry) as stored:
-        yield from read_pieces(stored, entry, options, rows)
+        yield from read_stored(stored, entry, options, rows)
 
 
 def count_in_group(entry: Entry) -> int:
