@@ -24,7 +24,7 @@ from gridlens.engine._scorers import Prevalence, Scorer
 __all__ = ["Ranking", "rank_parts"]
 
 # Number of rows sorted at once.
-_BUCKET = 200_000
+_BATCH_SIZE = 200_000
 # Number of hashes of ids compared at once.
 _HASHES = 10_000_000
 # Maximum number of scores used to estimate a prevalence (every k-th row).
@@ -69,12 +69,12 @@ def rank_parts(
     prevalence: Prevalence,
     *,
     kept: Mapping[str, str] = MappingProxyType({}),
-    bucket: int = _BUCKET,
+    batch_size: int = _BATCH_SIZE,
 ) -> Ranking:
     """Rank the rows of all parts; `kept` are catalogue columns with their units.
 
-    More than `bucket` rows are sorted with files: the order is cut into buckets of about that size at quantiles of a
-    sample of rows, each row is written to its bucket's file, and the buckets are sorted one by one. Rows with equal
+    More than `batch_size` rows are sorted with files: the order is cut into batches of about that size at quantiles of
+    a sample of rows, each row is written to its batch's file, and the batches are sorted one by one. Rows with equal
     scores stay in the order of the parts.
     """
     n = parts.count()
@@ -82,7 +82,7 @@ def rank_parts(
     if warning := order_warning(counts.reversed, n - counts.rejected):
         warnings.warn(warning, UserWarning, stacklevel=2)
     again = _duplicates(parts, n)
-    batches = _ranked(parts, scorer, value, again, n, bucket)
+    batches = _ranked(parts, scorer, value, again, n, batch_size)
     columns = scorer.attrs["columns"] | described_attrs((), kept=kept)["columns"]
     return Ranking(
         batches,
@@ -172,17 +172,17 @@ def _again(parts: Parts, places: np.ndarray) -> np.ndarray:
 
 
 def _ranked(
-    parts: Parts, scorer: Scorer, prevalence: float, again: np.ndarray, n: int, bucket: int
+    parts: Parts, scorer: Scorer, prevalence: float, again: np.ndarray, n: int, batch_size: int
 ) -> Iterator[pd.DataFrame]:
-    if n <= bucket:
+    if n <= batch_size:
         tables = [rows for rows, _ in _marked_rows(parts, again)]
         yield scorer.ranked(pd.concat(tables, ignore_index=True), prevalence)
         return
-    cuts = _cuts(parts, scorer, prevalence, n, bucket)
+    cuts = _cuts(parts, scorer, prevalence, n, batch_size)
     first = 1
     # Next to the parts, where the disk has room for the table; memory may not.
-    with tempfile.TemporaryDirectory(prefix="buckets-", dir=parts.folder) as folder:
-        for path in _into_buckets(parts, scorer, prevalence, again, cuts, Path(folder)):
+    with tempfile.TemporaryDirectory(prefix="batches-", dir=parts.folder) as folder:
+        for path in _into_batches(parts, scorer, prevalence, again, cuts, Path(folder)):
             rows = pq.read_table(path).to_pandas()
             path.unlink()
             yield scorer.ranked(rows, prevalence, first)
@@ -208,15 +208,15 @@ def _descending(scorer: Scorer, rows: pd.DataFrame, prevalence: float) -> np.nda
 
 
 class _Cuts(NamedTuple):
-    """First rows of the buckets, in order."""
+    """First rows of the batches, in order."""
 
     key: np.ndarray
     place: np.ndarray
 
 
-def _cuts(parts: Parts, scorer: Scorer, prevalence: float, n: int, bucket: int) -> _Cuts:
+def _cuts(parts: Parts, scorer: Scorer, prevalence: float, n: int, batch_size: int) -> _Cuts:
     """Return the quantiles of every k-th row."""
-    step = max(1, bucket // 1000)
+    step = max(1, batch_size // 1000)
     keys, places, at = [], [], 0
     for table in parts.tables(scorer.ranked_by):
         key = _descending(scorer, table.to_pandas(), prevalence)
@@ -226,13 +226,13 @@ def _cuts(parts: Parts, scorer: Scorer, prevalence: float, n: int, bucket: int) 
         at += len(key)
     sample = _Cuts(np.concatenate(keys), np.concatenate(places))
     order = np.lexsort((sample.place, sample.key))
-    n_buckets = -(-n // bucket)
-    chosen = order[[len(order) * k // n_buckets for k in range(1, n_buckets)]]
+    n_batches = -(-n // batch_size)
+    chosen = order[[len(order) * k // n_batches for k in range(1, n_batches)]]
     return _Cuts(sample.key[chosen], sample.place[chosen])
 
 
-def _bucket_of(key: np.ndarray, place: np.ndarray, cuts: _Cuts) -> np.ndarray:
-    """Return the bucket of each row: the number of cuts at or before it, by key and then by index."""
+def _batch_of(key: np.ndarray, place: np.ndarray, cuts: _Cuts) -> np.ndarray:
+    """Return the batch of each row: the number of cuts at or before it, by key and then by index."""
     number = np.searchsorted(cuts.key, key, side="left")
     end = np.searchsorted(cuts.key, key, side="right")
     # Rows with the same score as a cut are compared by index.
@@ -242,7 +242,7 @@ def _bucket_of(key: np.ndarray, place: np.ndarray, cuts: _Cuts) -> np.ndarray:
     return number
 
 
-def _into_buckets(
+def _into_batches(
     parts: Parts, scorer: Scorer, prevalence: float, again: np.ndarray, cuts: _Cuts, folder: Path
 ) -> list[Path]:
     paths = [folder / f"{k}.parquet" for k in range(len(cuts.key) + 1)]
@@ -259,8 +259,8 @@ def _into_buckets(
         waiting.clear()
         places = np.arange(first, first + len(rows))
         first += len(rows)
-        numbers = _bucket_of(_descending(scorer, rows, prevalence), places, cuts)
-        # In order, so that a bucket's file keeps the order of the parts.
+        numbers = _batch_of(_descending(scorer, rows, prevalence), places, cuts)
+        # In order, so that a batch's file keeps the order of the parts.
         for k in np.unique(numbers).tolist():
             table = pa.Table.from_pandas(rows[numbers == k], preserve_index=False)
             if k not in writers:
@@ -270,7 +270,7 @@ def _into_buckets(
     try:
         for rows, at in _marked_rows(parts, again):
             waiting.append(rows)
-            if at + len(rows) - first >= _BUCKET:
+            if at + len(rows) - first >= _BATCH_SIZE:
                 flush()
         flush()
     finally:

@@ -31,7 +31,7 @@ _REPORT = b"gridlens.part"
 _IN_THREADS = ".threads"
 # All files that a run writes into the folder; `run.json` is removed last, since it marks the folder.
 _OWN_FILES = ("part-*.parquet", ".*.partial", _IN_THREADS, _RUN)
-_OWN_FOLDERS = ("buckets-*",)
+_OWN_FOLDERS = ("batches-*",)
 FILES = "files"
 """subfolder for files that a work writes in addition to its rows; removed with the parts"""
 

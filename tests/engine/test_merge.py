@@ -67,11 +67,11 @@ def test_merging_through_files_or_in_memory(tmp_path, distinct, seed, monkeypatc
     with parts_of(tmp_path / "p", rows, [400, 1, 0, 599, 500]) as parts:
         at_once = rank_parts(parts, Plain(), 0.1)
         whole = pd.concat(list(at_once.batches), ignore_index=True)
-        in_files = rank_parts(parts, Plain(), 0.1, bucket=200)
-        pieces = list(in_files.batches)
-        assert len(pieces) > 4
-        assert max(map(len, pieces)) < 400
-    pd.testing.assert_frame_equal(pd.concat(pieces, ignore_index=True), whole)
+        in_files = rank_parts(parts, Plain(), 0.1, batch_size=200)
+        batches = list(in_files.batches)
+        assert len(batches) > 4
+        assert max(map(len, batches)) < 400
+    pd.testing.assert_frame_equal(pd.concat(batches, ignore_index=True), whole)
     expected = rows.sort_values("score", ascending=False, kind="stable", na_position="last", ignore_index=True)
     assert whole["id"].tolist() == expected["id"].tolist()
     assert whole["rank"].tolist() == list(range(1, 1501))
@@ -80,7 +80,7 @@ def test_merging_through_files_or_in_memory(tmp_path, distinct, seed, monkeypatc
     assert at_once.duplicates == in_files.duplicates == again
     assert (whole["flags"] == int(CutoutFlag.DUPLICATE)).sum() == again
     assert whole.loc[whole["flags"] > 0, "message"].str.contains("An earlier row has this id").all()
-    assert not list((tmp_path / "p").glob("buckets-*"))
+    assert not list((tmp_path / "p").glob("batches-*"))
 
 
 def test_prevalence_is_estimated_from_a_sample_of_many_rows(tmp_path, monkeypatch):
