@@ -10,13 +10,13 @@ import numpy as np
 
 from gridlens.cutouts import CutoutSet
 
-__all__ = ["in_chunks"]
+__all__ = ["in_batches"]
 
 # Cutouts per kernel call: few enough that Ctrl-C works promptly and the threads finish at about the same time.
-_CHUNK = 16
+_BATCH_SIZE = 16
 
 
-def in_chunks(cutouts: CutoutSet, n_jobs: int, make_room: Callable[[], Any], call: Callable[..., None]) -> None:
+def in_batches(cutouts: CutoutSet, n_jobs: int, make_room: Callable[[], Any], call: Callable[..., None]) -> None:
     """Call a kernel on all cutouts; each of `n_jobs` threads has its own work arrays and takes the next batch.
 
     Parameters
@@ -31,21 +31,21 @@ def in_chunks(cutouts: CutoutSet, n_jobs: int, make_room: Callable[[], Any], cal
         positions and pixel scales in the form that the kernels expect.
     """
     # The iterator of a range gives each batch to one thread only: `next` on it is atomic.
-    waiting = iter(range(0, len(cutouts), _CHUNK))
+    waiting = iter(range(0, len(cutouts), _BATCH_SIZE))
 
     def work(_: int) -> None:
         room = make_room()
         for begin in waiting:
-            chunk = slice(begin, begin + _CHUNK)
+            batch = slice(begin, begin + _BATCH_SIZE)
             # Read-only arrays are a different type for Numba; with a single type, it compiles once.
-            pixels = np.require(cutouts.pixels[chunk], np.float32, ["C"]).view()
+            pixels = np.require(cutouts.pixels[batch], np.float32, ["C"]).view()
             pixels.flags.writeable = False
             call(
                 room,
-                chunk,
+                batch,
                 pixels,
-                np.array(cutouts.bcg_xy[chunk], np.float64, order="C"),
-                np.array(cutouts.pixel_scale[chunk], np.float64, order="C"),
+                np.array(cutouts.bcg_xy[batch], np.float64, order="C"),
+                np.array(cutouts.pixel_scale[batch], np.float64, order="C"),
             )
 
     if n_jobs == 1:

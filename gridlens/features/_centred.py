@@ -9,7 +9,7 @@ import numpy as np
 from joblib import effective_n_jobs
 
 from gridlens.cutouts import CutoutSet
-from gridlens.features._chunks import in_chunks
+from gridlens.features._batches import in_batches
 
 __all__ = ["centred_images"]
 
@@ -83,7 +83,7 @@ def _fill(cutouts: CutoutSet, grid_scale: float, n_jobs: int, images: np.ndarray
     def make_room() -> tuple[Any, Any]:
         return make_workspace(side), make_grid_room(side, size, grid_scale)
 
-    def call(room: tuple[Any, Any], chunk: slice, pixels: np.ndarray, bcg_xy: np.ndarray, scale: np.ndarray) -> None:
-        fill_images(pixels, bcg_xy, scale, grid_scale, *room, images[chunk], status[chunk])
+    def call(room: tuple[Any, Any], batch: slice, pixels: np.ndarray, bcg_xy: np.ndarray, scale: np.ndarray) -> None:
+        fill_images(pixels, bcg_xy, scale, grid_scale, *room, images[batch], status[batch])
 
-    in_chunks(cutouts, n_jobs, make_room, call)
+    in_batches(cutouts, n_jobs, make_room, call)

@@ -12,7 +12,7 @@ from gridlens.cutouts import CutoutFlag, CutoutSet, is_rejected, quality_flags, 
 from gridlens.cutouts._flags import flag_message
 from gridlens.cutouts._quality import valid_fraction
 from gridlens.cutouts._reject import field_warning
-from gridlens.features._chunks import in_chunks
+from gridlens.features._batches import in_batches
 from gridlens.features._contract import FEATURE_NAMES, METADATA_CHOICES, METADATA_NAMES, N_IMAGE_FEATURES, N_PATCHES
 from gridlens.features._measured import Measured
 from gridlens.features._named import informative_columns
@@ -242,10 +242,10 @@ def _extract_all(cutouts: CutoutSet, rows: _Rows, n_jobs: int) -> None:
     # Imported here, so that commands that do not extract features do not load Numba.
     from gridlens.features._kernels import extract_rows, make_workspace
 
-    def call(workspace: Any, chunk: slice, pixels: np.ndarray, bcg_xy: np.ndarray, pixel_scale: np.ndarray) -> None:
-        extract_rows(pixels, bcg_xy, pixel_scale, workspace, *(part[chunk] for part in rows))
+    def call(workspace: Any, batch: slice, pixels: np.ndarray, bcg_xy: np.ndarray, pixel_scale: np.ndarray) -> None:
+        extract_rows(pixels, bcg_xy, pixel_scale, workspace, *(part[batch] for part in rows))
 
-    in_chunks(cutouts, n_jobs, lambda: make_workspace(cutouts.pixels.shape[1]), call)
+    in_batches(cutouts, n_jobs, lambda: make_workspace(cutouts.pixels.shape[1]), call)
 
 
 def _valid_fraction(pixels: np.ndarray, bad: np.ndarray) -> np.ndarray:
