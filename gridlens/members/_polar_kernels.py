@@ -166,9 +166,9 @@ def convolve_ring(values, taps, half, line, out):
         line[k] = values[N_ANGLES - half + k]
         line[half + N_ANGLES + k] = values[k]
     for t in range(2 * half + 1):
-        tap, piece = taps[t], line[t : t + N_ANGLES]
+        tap, window = taps[t], line[t : t + N_ANGLES]
         for a in range(N_ANGLES):
-            out[a] += tap * piece[a]
+            out[a] += tap * window[a]
 
 
 @jit

@@ -35,7 +35,7 @@ class TurnedRows(lightgbm.Sequence):  # type: ignore[misc]
 
     def __getitem__(self, index: slice) -> np.ndarray:  # type: ignore[override]
         start, stop, _ = index.indices(len(self))
-        return np.concatenate(list(self._pieces(start, stop)))
+        return np.concatenate(list(self._batches(start, stop)))
 
     def drawn(self, n: int, seed: int) -> np.ndarray:
         """Draw `n` rows (n, 315) without replacement, in their order; all rows if there are not more."""
@@ -43,7 +43,7 @@ class TurnedRows(lightgbm.Sequence):  # type: ignore[misc]
         version, row = np.divmod(chosen, len(self.X))
         return np.concatenate([turn_features(self.X[row[version == k]], k) for k in range(self.versions)])
 
-    def _pieces(self, start: int, stop: int) -> Iterator[np.ndarray]:
+    def _batches(self, start: int, stop: int) -> Iterator[np.ndarray]:
         n = len(self.X)
         while start < stop:
             version, row = divmod(start, n)
