@@ -81,9 +81,9 @@ def grow_dask(X: np.ndarray, labels: np.ndarray, settings: dict[str, object], n_
     from lightgbm.dask import DaskLGBMClassifier
 
     n, path = len(X), X.filename
-    chunks = [(start, min(start + BLOCK, n)) for start in range(0, n, BLOCK)]
+    ranges = [(start, min(start + BLOCK, n)) for start in range(0, n, BLOCK)]
 
-    def piece(start: int, stop: int) -> np.ndarray:
+    def turned_rows(start: int, stop: int) -> np.ndarray:
         return dihedral(np.load(path, mmap_mode="r")[start:stop]).reshape(-1, len(FEATURE_NAMES))
 
     with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster, Client(cluster) as client:
@@ -91,14 +91,14 @@ def grow_dask(X: np.ndarray, labels: np.ndarray, settings: dict[str, object], n_
 
         rows = da.concatenate(
             [
-                da.from_delayed(dask.delayed(piece)(a, b), (8 * (b - a), len(FEATURE_NAMES)), np.float32)
-                for a, b in chunks
+                da.from_delayed(dask.delayed(turned_rows)(a, b), (8 * (b - a), len(FEATURE_NAMES)), np.float32)
+                for a, b in ranges
             ]
         )
-        y = np.concatenate([np.tile(labels[a:b], 8) for a, b in chunks])
+        y = np.concatenate([np.tile(labels[a:b], 8) for a, b in ranges])
         kept = {key: value for key, value in settings.items() if key not in ("objective", "num_threads")}
         model = DaskLGBMClassifier(client=client, n_estimators=n_estimators, **kept)
-        model.fit(rows, da.from_array(y, chunks=(tuple(8 * (b - a) for a, b in chunks),)))
+        model.fit(rows, da.from_array(y, chunks=(tuple(8 * (b - a) for a, b in ranges),)))
         return model.booster_
 
 

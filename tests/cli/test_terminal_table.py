@@ -36,16 +36,16 @@ def terminal(monkeypatch):
         monkeypatch.setenv("COLUMNS", str(width))
         monkeypatch.setenv("TERM", "xterm")
         monkeypatch.setenv("NO_COLOR", "1")
-        pieces = []
+        received = []
         # Read in another thread while the function writes, because a terminal buffers only 4 kB.
-        reader = threading.Thread(target=lambda: pieces.extend(iter(lambda: read(screen), b"")))
+        reader = threading.Thread(target=lambda: received.extend(iter(lambda: read(screen), b"")))
         reader.start()
         with open(end, "w", encoding="utf-8") as stream:
             monkeypatch.setattr(sys, "stdout", stream)
             function(*arguments, **options)
         reader.join()
         os.close(screen)
-        text = b"".join(pieces).decode()
+        text = b"".join(received).decode()
         for style in ("\x1b[0m", "\x1b[1m", "\x1b[2m"):
             text = text.replace(style, "")
         return text.replace("\r\n", "\n").splitlines()
