@@ -171,7 +171,7 @@ test("the note on a graded object is sent immediately, on another object with it
   assert.deepEqual(sent.map(({ grade, note }) => [grade, note]), [["A", "an arc"], ["A", "two arcs"]]);
 });
 
-test("the next object without a grade is searched after the current one, then from the start", () => {
+test("the next object without a grade is sought after the current one, then from the start", () => {
   const grading = new Grading(queueOf(4), new Outbox("ann", async () => {}, null));
   grading.index = 2;
   assert.equal(grading.nextUngraded(), 3);
