@@ -41,7 +41,12 @@ PAGES = {
     "probabilities": [],
     "realism": [("10_000", "8")],
     "survey-files": [],
-    "training": [('init_model="default"', QUICK), ("verbose=1", QUICK), ('("hsc", "des")', '("hsc",)')],
+    "training": [
+        ('init_model="default"', QUICK),
+        ("verbose=1", QUICK),
+        ('("hsc", "des")', '("hsc",)'),
+        ("recipe=recipe", "recipe=recipe, n_jobs=1"),
+    ],
 }
 # A scheduler of Dask is tested with its engine; other pages in the test modules of their own.
 ELSEWHERE = {"scale", "members", "lensing", "quickstart", "cutouts", "grading", "tutorials"}
