@@ -1,6 +1,7 @@
 """Run the commands of a Markdown page as a user would paste them: in a terminal of 80 columns, or in a pipe.
 
-``python walking.py COMMANDS FOLDER terminal|pipe`` imports gridlens once, and forks for each command of a JSON file.
+The process ``python walking.py`` imports gridlens once, reads pages of commands from its standard input, a line of JSON
+each, and forks for each command.
 Recipes and numbers of scenes are reduced, because the full commands may take an hour.
 """
 
@@ -16,6 +17,7 @@ import subprocess
 import sys
 import termios
 import time
+from functools import lru_cache
 
 __all__ = ["COLUMNS", "commands_of", "printed_lines", "snippets_of", "walk"]
 
@@ -52,11 +54,18 @@ def printed_lines(output):
 
 def walk(commands, home, mode):
     """Run commands one after another in the folder `home`; return the output, the status and the seconds of each."""
-    todo = home / "commands.json"
-    todo.write_text(json.dumps(commands))
-    done = subprocess.run([sys.executable, __file__, todo, home, mode], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return [json.loads(line) for line in done.stdout.splitlines()]
+    walker = _walker()
+    walker.stdin.write(json.dumps({"commands": commands, "home": str(home), "mode": mode}) + "\n")
+    walker.stdin.flush()
+    lines = [walker.stdout.readline() for _ in commands]
+    assert all(lines), "The process that runs the commands ended."
+    return [json.loads(line) for line in lines]
+
+
+@lru_cache(maxsize=1)
+def _walker():
+    """Start the process that forks for each command; it imports gridlens once for all pages of a test process."""
+    return subprocess.Popen([sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
 def _preload():
@@ -83,6 +92,8 @@ def _small(words):
     for flag, value in SMALL.items():
         if flag in made:
             made[made.index(flag) + 1] = value
+    if made[0] == "explain" and not {"--top", "--id"} & set(made):
+        made += ["--top", SMALL["--top"]]
     if made[0] in ("simulate", "train"):
         made += ["--jobs", "1"]
     return [*made, "--members", "linear"] if made[0] == "train" else made
@@ -97,6 +108,8 @@ def _walk(main, words, in_terminal):
         reader, writer = os.pipe()
         process = os.fork()
         if process == 0:
+            # The standard input of the parent contains the next pages.
+            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
             os.dup2(writer, 1)
             os.dup2(writer, 2)
         else:
@@ -128,13 +141,12 @@ def _walk(main, words, in_terminal):
 
 
 if __name__ == "__main__":
-    source, folder, mode = sys.argv[1:]
-    with open(source) as file:
-        todo = json.load(file)
     command = _preload()
-    os.chdir(folder)
     os.environ["TERM"] = "xterm-256color"
     for name in ("COLUMNS", "LINES"):
         os.environ.pop(name, None)
-    for words in todo:
-        print(json.dumps(_walk(command, words, mode == "terminal")), flush=True)
+    for line in sys.stdin:
+        todo = json.loads(line)
+        os.chdir(todo["home"])
+        for words in todo["commands"]:
+            print(json.dumps(_walk(command, words, todo["mode"] == "terminal")), flush=True)

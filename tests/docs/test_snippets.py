@@ -115,8 +115,8 @@ def test_the_blocks_of_a_page_run_in_order(home, names, tmp_path, monkeypatch, p
         pytest.importorskip(package)
     shutil.copytree(home, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(_injected_rows, "CONTROLLED", 60)
-    monkeypatch.setattr(_injected_set, "_MOST_SCENES", 32)
+    monkeypatch.setattr(_injected_rows, "CONTROLLED", 20)
+    monkeypatch.setattr(_injected_set, "_MOST_SCENES", 8)
     small = dataclasses.replace(RECIPES["quick"], n_train=64, n_calibrate=64, n_test=32)
     monkeypatch.setitem(RECIPES, "quick", small)
     if page == "deep":
