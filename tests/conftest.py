@@ -14,6 +14,12 @@ from gridlens.features import FEATURE_NAMES
 from gridlens.members import LightGBMMember
 
 
+def pytest_configure(config):
+    """Let idle workers of pytest-xdist take tests from busy ones, because a few tests take much longer than most."""
+    if getattr(config.option, "dist", "no") == "load":
+        config.option.dist = "worksteal"
+
+
 def feature_rows(n, seed):
     """Return rows of 315 features and their labels; the arc S/N of the first patch separates lenses from non-lenses."""
     rng = np.random.default_rng(seed)

@@ -36,7 +36,10 @@ PAGES = {
     "explain": [],
     "feature-contract": [],
     "other-skies": [],
-    "own-sky": [('survey="hsc", init_model="default", ', QUICK + ", seeing=0.8, "), ('survey="hsc"', "zeropoint=27.0")],
+    "own-sky": [
+        ('survey="hsc", init_model="default", ', QUICK + ", seeing=0.8, "),
+        ('survey="hsc")', "zeropoint=27.0)[:20]"),
+    ],
     "positive-unlabelled": [],
     "probabilities": [],
     "realism": [("10_000", "8")],
