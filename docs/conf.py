@@ -1,5 +1,6 @@
 """Configuration of the documentation site: ``sphinx-build -W -b html docs site`` builds it."""
 
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -55,26 +56,27 @@ def _write_samples(app, exception):
     if exception is not None or app.builder.format != "html":
         return
     out = Path(app.outdir) / "samples"
+    shutil.rmtree(out, ignore_errors=True)
+    # The pages state the paths of their inputs, so these are short and relative.
     with tempfile.TemporaryDirectory() as folder:
-        scenes, scores, examples = (Path(folder) / name for name in ("scenes", "scores.csv", "examples.csv"))
-        cutouts = Path(app.srcdir).parent / "examples" / "cutouts"
+        (Path(folder) / "cutouts").symlink_to(Path(app.srcdir).parent / "examples" / "cutouts")
         for command in (
-            ["simulate", scenes, "--n", "300", "--seed", "77"],
-            ["score", scenes, "--out", scores],
+            ["simulate", "scenes", "--n", "300", "--seed", "77"],
+            ["score", "scenes", "--out", "scores.csv"],
             [
                 "evaluate",
-                scores,
-                scenes / "truth.csv",
+                "scores.csv",
+                "scenes/truth.csv",
                 "--prevalence",
                 "1e-3",
                 "--out",
                 out / "evaluation",
                 "--overwrite",
             ],
-            ["score", cutouts, "--out", examples],
-            ["explain", examples, "--out", out / "explanation", "--overwrite"],
+            ["score", "cutouts", "--out", "examples.csv"],
+            ["explain", "examples.csv", "--out", out / "explanation"],
         ):
-            subprocess.run([sys.executable, "-m", "gridlens", "-q", *map(str, command)], check=True)
+            subprocess.run([sys.executable, "-m", "gridlens", "-q", *map(str, command)], cwd=folder, check=True)
 
 
 def setup(app):
