@@ -63,16 +63,7 @@ def _write_samples(app, exception):
         for command in (
             ["simulate", "scenes", "--n", "300", "--seed", "77"],
             ["score", "scenes", "--out", "scores.csv"],
-            [
-                "evaluate",
-                "scores.csv",
-                "scenes/truth.csv",
-                "--prevalence",
-                "1e-3",
-                "--out",
-                out / "evaluation",
-                "--overwrite",
-            ],
+            ["evaluate", "scores.csv", "scenes/truth.csv", "--prevalence", "1e-3", "--out", out / "evaluation"],
             ["score", "cutouts", "--out", "examples.csv"],
             ["explain", "examples.csv", "--out", out / "explanation"],
         ):

@@ -59,7 +59,7 @@ def test_batches_are_the_same_every_time(folder):
 
 
 def test_large_images_end_a_batch_early(tmp_path, rng, monkeypatch):
-    monkeypatch.setattr(_batches, "_MAX_BATCH_BYTES", 3 * 60 * 60 * 3 * 4)
+    monkeypatch.setattr(_batches, "BATCH_BYTES", 3 * 60 * 60 * 3 * 4)
     write_npz(tmp_path / "shard.npz", CutoutSet(rng.normal(size=(8, 60, 60, 3))))
     np.savez(tmp_path / "wide.npz", pixels=rng.normal(size=(200, 200, 3)), pixel_scale=0.3)
     batches = [batch.cutouts for batch in read_batches(tmp_path)]

@@ -34,7 +34,6 @@ __all__ = [
 ]
 
 _BATCH_SIZE = 256
-_MAX_BATCH_BYTES = BATCH_BYTES
 _MAX_HEADERS = 10_000
 _SINGLE = ("fits", "picture")
 _PICTURE = (
@@ -335,12 +334,12 @@ class _Waiting:
 
     @property
     def full(self) -> bool:
-        return self.count >= self._batch_size or self._bytes >= _MAX_BATCH_BYTES
+        return self.count >= self._batch_size or self._bytes >= BATCH_BYTES
 
     def add(self, cutouts: CutoutSet) -> CutoutSet | None:
         """Add as many cutouts as fit, at least one, and return the rest, or None if there are none left."""
         each = cutouts.pixels[0].nbytes
-        room = max(1, min(self._batch_size - self.count, (_MAX_BATCH_BYTES - self._bytes) // each))
+        room = max(1, min(self._batch_size - self.count, (BATCH_BYTES - self._bytes) // each))
         taken, rest = (cutouts, None) if len(cutouts) <= room else (cutouts[:room], cutouts[room:])
         self._sets.setdefault(taken.pixels.shape[1:3], []).append(taken)
         self.count += len(taken)
