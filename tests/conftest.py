@@ -8,6 +8,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest
+from real_images import DATA
 
 from gridlens import LensDetector
 from gridlens.features import FEATURE_NAMES
@@ -18,6 +19,13 @@ def pytest_configure(config):
     """Let idle workers of pytest-xdist take tests from busy ones, because a few tests take much longer than most."""
     if getattr(config.option, "dist", "no") == "load":
         config.option.dist = "worksteal"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    """Skip tests of real survey images if the images are missing, before their fixtures are made."""
+    if item.get_closest_marker("real") and not DATA.is_dir():
+        pytest.skip("no real images beside the checkout")
 
 
 def feature_rows(n, seed):

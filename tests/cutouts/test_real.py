@@ -1,18 +1,15 @@
 """Tests on real survey images beside the checkout, which are described in their README."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
+from real_images import DATA
 
 from gridlens import CutoutSet
 from gridlens.cutouts import CutoutFlag, extract, read_batches, read_catalog
 from gridlens.cutouts._reject import field_warning, reject_reason
 from gridlens.errors import CutoutError
 
-DATA = Path(__file__).parents[2].parent / "shared" / "data"
-
-pytestmark = [pytest.mark.real, pytest.mark.skipif(not DATA.is_dir(), reason="no real images beside the checkout")]
+pytestmark = pytest.mark.real
 
 
 def test_ps1_old_wcs_keywords_and_counts_per_exposure():

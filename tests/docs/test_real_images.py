@@ -6,17 +6,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from real_images import DATA
 from walking import commands_of, walk
 
 ROOT = Path(__file__).parents[2]
-DATA = ROOT.parent / "shared" / "data"
 PAGE = ROOT / "docs" / "real-images.md"
 
-pytestmark = [
-    pytest.mark.real,
-    pytest.mark.slow,
-    pytest.mark.skipif(not DATA.is_dir(), reason="no real images beside the checkout"),
-]
+pytestmark = [pytest.mark.real, pytest.mark.slow]
 
 
 def test_the_commands_give_the_scores_of_the_page(tmp_path):

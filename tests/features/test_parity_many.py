@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from joblib import Parallel, delayed
 from measuring import agree, compiled_only, measure
+from real_images import DATA
 from scenes import bad_patch, bad_scatter, cluster, hot_pixel, plain_noise
 
 from gridlens.cutouts import CutoutSet, read_batches
@@ -14,7 +15,6 @@ from gridlens.cutouts._surveys import SIMULATED_SURVEYS
 from gridlens.features._contract import PATCH_FEATURE_GROUPS, PATCH_FEATURE_NAMES
 
 ROOT = Path(__file__).resolve().parents[2]
-DATA = ROOT.parent / "shared" / "data"
 
 # Columns that do not depend on pixels always agree, and must not hide a failure of the others.
 FROM_PIXELS = np.array([PATCH_FEATURE_GROUPS[name] not in {"geometry", "position"} for name in PATCH_FEATURE_NAMES])
@@ -130,7 +130,6 @@ def test_parity_on_hundreds_of_cutouts():
 
 
 @pytest.mark.real
-@pytest.mark.skipif(not DATA.is_dir(), reason="no real images next to the checkout")
 def test_parity_on_the_real_sky():
     rng = np.random.default_rng(13)
     cases = [*of_batches(read_batches([DATA / "ps1", DATA / "des_j0330"]))]

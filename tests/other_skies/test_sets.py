@@ -1,7 +1,5 @@
 """Tests of the sets: pairs with and without arcs, presets that no recipe simulates, the cache, and the table."""
 
-from pathlib import Path
-
 import _other_skies
 import numpy as np
 import other_skies
@@ -10,12 +8,12 @@ import pytest
 from _other_arcs import FAINTEST_ARC, HstSource, Picture, arc_snr, load_hst_sources
 from _other_skies import OtherSky
 from _real_windows import REAL_SURVEYS, _RealSurvey, complete_survey, inject, survey_windows
+from real_images import DATA
 
 from gridlens.cutouts import CutoutSet
 from gridlens.cutouts._surveys import SIMULATED_SURVEYS
 from gridlens.simulate._backgrounds import Backgrounds, RealImage, sky_rms, whole_window
 
-DATA = Path(__file__).parents[2].parent / "shared" / "data"
 SIZE, SCALE = 96, 0.5
 
 
@@ -169,7 +167,6 @@ def test_the_mean_is_taken_of_values_and_draws(monkeypatch):
 
 @pytest.mark.real
 @pytest.mark.slow
-@pytest.mark.skipif(not DATA.is_dir(), reason="no real images beside the checkout")
 def test_real_windows_and_sources():
     windows = survey_windows(DATA, "des")
     assert len(windows) == 46

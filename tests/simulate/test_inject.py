@@ -1,11 +1,11 @@
 """Tests of arcs injected into real images; most of the fields are made here, from known sources."""
 
 import math
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from real_images import DATA
 
 from gridlens import CutoutSet
 from gridlens.cutouts import band_noise, get_survey, write_npz
@@ -21,7 +21,6 @@ from gridlens.simulate import (
 from gridlens.simulate._backgrounds import corner
 from gridlens.simulate._observe import sky_noise
 
-DATA = Path(__file__).parents[2].parent / "shared" / "data"
 SIDE, SIZE, SCALE = 420, 80, 0.5
 SIGMA = np.array([1.0, 1.2, 2.0])
 LENSES = SceneSettings(("kids",), lens_fraction=1.0)
@@ -343,8 +342,6 @@ def test_a_set_on_disk(tmp_path, backgrounds):
 
 @pytest.fixture(scope="module")
 def kids():
-    if not DATA.is_dir():
-        pytest.skip("no real images next to the checkout")
     return load_backgrounds(DATA / "kids_field", pixel_scale=0.34)
 
 
